@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from evenhand.trainer.randomness import generator_for
 from torch.utils.data import Sampler
+
+from evenhand.trainer.randomness import generator_for
 
 
 class PaddingCollator:

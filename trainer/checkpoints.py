@@ -35,6 +35,12 @@ def publish_checkpoint(output_dir: str | Path, name: str, facts: dict) -> Path:
     return target
 
 
+def completion_facts(checkpoint: str | Path) -> dict:
+    """What :func:`publish_checkpoint` wrote into a checkpoint; empty for one that it did not write."""
+    file = Path(checkpoint) / COMPLETE
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
 def discard_unfinished(output_dir: str | Path) -> None:
     """Remove what a save that did not finish has left."""
     shutil.rmtree(Path(output_dir) / SAVING, ignore_errors=True)

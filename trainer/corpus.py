@@ -10,17 +10,18 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import datasets
 import numpy as np
 import torch
-from evenhand.trainer.corpus_sources import CorpusSource, Documents
-from evenhand.trainer.sequences import SequenceRules
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
+
+from evenhand.trainer.corpus_sources import CorpusSource, Documents
+from evenhand.trainer.sequences import SequenceRules
 
 RULES_VERSION = 1
 """Part of the cache key; raise it when the same settings would give other sequences."""
@@ -53,6 +54,10 @@ class CorpusSettings:
         if not 0 <= self.held_out < 1:
             raise ValueError(f"corpus.held_out must be at least 0 and below 1, not {self.held_out}.")
         SequenceRules(self.max_length)
+
+    def choices(self) -> dict:
+        """The settings that decide which sequences come out, for the cache key and the report."""
+        return {name: getattr(self, name) for name in ("fraction", "held_out", "max_length", "seed")}
 
     def copies(self, text: str, weight: float) -> int:
         """How often a document is used: 0 if outside the fraction, else ``weight`` rounded up or down by the hash."""
@@ -112,10 +117,7 @@ def prepare_corpus(
     names = _make_shards(folder, opened, tasks, tokenizer, settings, workers or os.cpu_count() or 1)
     stats = [json.loads((folder / name / "stats.json").read_text(encoding="utf-8")) for name in names]
     fates = sum((Counter(stat) for stat in stats), Counter())
-    parts = {
-        split: datasets.concatenate_datasets([datasets.load_from_disk(str(folder / name / split)) for name in names])
-        for split in ("train", "held_out")
-    }
+    parts = {split: _load_split(folder, names, split, len(tokenizer)) for split in ("train", "held_out")}
     if len(parts["train"]) == 0:
         raise ValueError(
             f"The corpus gave no training sequence: {fates['documents']} documents chosen, {fates['dropped_short']} sequences "
@@ -162,7 +164,7 @@ def stream_corpus(
     if not seen:
         raise ValueError("The corpus stream gave no training sequence; check the paths and corpus.fraction.")
     held_out = list(islice(sequences(True), held_out_sequences)) if settings.held_out else []
-    features = datasets.Features({"input_ids": datasets.Sequence(datasets.Value("int32"))})
+    features = _features(len(tokenizer))
     train = datasets.IterableDataset.from_generator(sequences, features=features, gen_kwargs={"held_out": False})
     train = train.shuffle(seed=settings.seed, buffer_size=shuffle_buffer)
     hashes = [documents.sha256() if documents.source.path else None for documents in opened]
@@ -230,18 +232,31 @@ def _make_shard(job: tuple) -> None:
         rows["held_out" if held_out else "train"] += found if held_out else found * copies
     size = len(tokenizer)
     flat = np.concatenate([np.asarray(row) for row in rows["train"]]) if rows["train"] else np.zeros(0, dtype=np.int64)
-    features = datasets.Features(
-        {"input_ids": datasets.Sequence(datasets.Value("uint16" if size < 2**16 else "int32"))}
-    )
     temporary = folder / f".{name}-{os.getpid()}"
+    temporary.mkdir(parents=True, exist_ok=True)
     for split, found in rows.items():
-        datasets.Dataset.from_dict({"input_ids": found}, features=features).save_to_disk(str(temporary / split))
+        if found:  # datasets writes an empty set that it cannot read back
+            dataset = datasets.Dataset.from_dict({"input_ids": found}, features=_features(size))
+            dataset.save_to_disk(str(temporary / split), num_shards=1)
     np.save(temporary / "token_counts.npy", np.bincount(flat, minlength=size))
     (temporary / "stats.json").write_text(json.dumps(fates), encoding="utf-8")
     try:
         temporary.rename(folder / name)
     except OSError:  # another process finished the same shard first
         shutil.rmtree(temporary)
+
+
+def _features(vocab_size: int) -> datasets.Features:
+    """Two bytes a token where the vocabulary allows it: half the disk, half the page cache."""
+    dtype = "uint16" if vocab_size <= 2**16 else "int32"
+    return datasets.Features({"input_ids": datasets.Sequence(datasets.Value(dtype))})
+
+
+def _load_split(folder: Path, names: list[str], split: str, vocab_size: int) -> datasets.Dataset:
+    parts = [datasets.load_from_disk(str(folder / name / split)) for name in names if (folder / name / split).is_dir()]
+    if not parts:
+        return datasets.Dataset.from_dict({"input_ids": []}, features=_features(vocab_size))
+    return datasets.concatenate_datasets(parts)
 
 
 def _uniform(purpose: str, seed: int, text: str) -> float:
@@ -256,7 +271,7 @@ def _cache_key(sources, hashes: list[str], settings: CorpusSettings, tokenizer: 
     ]
     backend = getattr(tokenizer, "backend_tokenizer", None)
     spelled = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    key = [RULES_VERSION, described, asdict(settings), hashlib.sha256(spelled.encode()).hexdigest()]
+    key = [RULES_VERSION, described, settings.choices(), hashlib.sha256(spelled.encode()).hexdigest()]
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
@@ -266,7 +281,7 @@ def _report(sources, hashes: list[str | None], settings: CorpusSettings, fates: 
             {"path": source.label, "weight": source.weight, "sha256": digest}
             for source, digest in zip(sources, hashes, strict=True)
         ],
-        **asdict(settings),
+        **settings.choices(),
         "streaming": False,
         **{
             name: fates[name]

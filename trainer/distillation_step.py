@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import nn
+
 from evenhand.trainer.chunked_head import chunked_head_loss, decode
 from evenhand.trainer.loss_terms import (
     hidden_cosine_distance,
@@ -17,7 +19,6 @@ from evenhand.trainer.masking import IGNORED, XlmMasking
 from evenhand.trainer.mlm_parts import MlmParts
 from evenhand.trainer.objective import TERMS, DistillationObjective
 from evenhand.trainer.supervision import MicroBatch, SupervisionTransform, TeacherSignals
-from torch import nn
 
 
 def prepare_micro_batch(

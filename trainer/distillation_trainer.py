@@ -8,8 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
+from transformers.trainer_utils import rotate_checkpoints
+
 from evenhand.trainer.batches import EpochSampler, PaddingCollator
-from evenhand.trainer.checkpoints import SAVING, discard_unfinished, latest_complete_checkpoint, publish_checkpoint
+from evenhand.trainer.checkpoints import (
+    SAVING,
+    completion_facts,
+    discard_unfinished,
+    latest_complete_checkpoint,
+    publish_checkpoint,
+)
 from evenhand.trainer.distillation_config import DistillationArguments
 from evenhand.trainer.distillation_step import mean_terms, prepare_micro_batch, student_loss, teacher_signals
 from evenhand.trainer.masking import XlmMasking
@@ -20,12 +33,6 @@ from evenhand.trainer.student import freeze_position_embeddings
 from evenhand.trainer.supervision import SupervisionTransform
 from evenhand.trainer.teacher import check_same_vocabulary, check_widths, place_teacher
 from evenhand.trainer.token_counts import count_tokens
-from safetensors import SafetensorError
-from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
-from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
-from transformers.trainer_utils import rotate_checkpoints
 
 _PLAIN = SupervisionTransform()
 
@@ -111,7 +118,8 @@ class DistillationTrainer(Trainer):
         if teacher is not None and self.objective.needs_teacher:
             self._teacher_parts = MlmParts(place_teacher(teacher, self.args.device, self.args.teacher_dtype))
         self._window = _LogWindow(self.args.device)
-        self.supervision_counts: dict[str, int] = {}
+        self._counts: dict[str, int] = {"tokens_seen": 0}
+        self._counts_before_resume: dict[str, int] = {}
         self._saving_into: Path | None = None
         self.add_callback(_EpochOrder(self))
 
@@ -163,8 +171,8 @@ class DistillationTrainer(Trainer):
         counts = self.accelerator.reduce(counts, "sum")
         self._window.count(counts)
         for batch in batches:
-            for name, value in batch["supervision_counts"].items():
-                self.supervision_counts[name] = self.supervision_counts.get(name, 0) + value
+            for name, value in {"tokens_seen": int(batch["counts"][1]), **batch["supervision_counts"]}.items():
+                self._counts[name] = self._counts.get(name, 0) + value
         return batches, counts
 
     def _prepare_batch(self, batch: dict, step: int, number: int, evaluating: bool = False) -> dict:
@@ -274,10 +282,19 @@ class DistillationTrainer(Trainer):
         if resume_from_checkpoint is True:
             newest = latest_complete_checkpoint(self.args.output_dir)
             resume_from_checkpoint = str(newest) if newest else None
+        if resume_from_checkpoint:
+            self._counts_before_resume = completion_facts(resume_from_checkpoint).get("counts", {})
         result = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
         if self._window.steps:  # steps since the last log: nobody has looked at them yet
             self._window_terms()
         return result
+
+    def total_counts(self) -> dict[str, int]:
+        """Tokens seen and what the supervision transform counted, over all processes and before a resume."""
+        names = sorted(self._counts)
+        mine = torch.tensor([self._counts[name] for name in names], device=self.args.device)
+        totals = self.accelerator.reduce(mine, "sum").tolist()
+        return {name: n + self._counts_before_resume.get(name, 0) for name, n in zip(names, totals, strict=True)}
 
     def _get_output_dir(self, trial) -> str:
         return str(self._saving_into) if self._saving_into else super()._get_output_dir(trial)
@@ -306,9 +323,11 @@ class DistillationTrainer(Trainer):
             ) from error
         finally:
             self._saving_into = None
+        counts = self.total_counts()
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            publish_checkpoint(run_dir, name, {"step": self.state.global_step, "processes": self.args.world_size})
+            facts = {"step": self.state.global_step, "processes": self.args.world_size, "counts": counts}
+            publish_checkpoint(run_dir, name, facts)
             rotate_checkpoints(
                 output_dir=str(run_dir),
                 save_total_limit=self.args.save_total_limit,

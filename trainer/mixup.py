@@ -7,10 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils.data import IterableDataset
+from transformers import PreTrainedTokenizerBase
+
 from evenhand.trainer.mlm_parts import Encoded
 from evenhand.trainer.supervision import MicroBatch, Plan, SupervisionTransform, TeacherForward, TeacherSignals
 from evenhand.trainer.word_pairs import CompiledPairs, Occurrences, WordPairs
-from transformers import PreTrainedTokenizerBase
 
 MIXABLE = ("student_inputs", "teacher_logits", "teacher_hidden")
 _CHOICES = {
@@ -180,6 +182,18 @@ class GenderMixup(SupervisionTransform):
         weight = plan["observed_weight"][plan[chosen]].unsqueeze(1)
         mixed = weight * target[index].float() + (1 - weight) * other.float()
         return target.index_copy(0, index, mixed.to(target.dtype))
+
+    def finds_words(self, dataset, token_counts: torch.Tensor) -> bool:
+        """Whether a corpus holds any whole word of the pairs; a stream is judged by its token counts."""
+        if int(token_counts[self.compiled.starts[: len(token_counts)]].sum()) == 0:
+            return False
+        if isinstance(dataset, IterableDataset):
+            return True
+        for example in dataset:
+            ids = torch.as_tensor(example["input_ids"]).unsqueeze(0)
+            if self.compiled.occurrences(ids, ids, torch.ones_like(ids)).n_words:
+                return True
+        return False
 
     # -- what is reported ------------------------------------------------------------------------------------------
 

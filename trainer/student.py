@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from evenhand.trainer.mlm_parts import position_embeddings
-from evenhand.trainer.randomness import derive_seed
 from torch import nn
 from transformers import AutoModelForMaskedLM, DistilBertConfig, DistilBertForMaskedLM, PreTrainedModel
+
+from evenhand.trainer.mlm_parts import position_embeddings
+from evenhand.trainer.randomness import derive_seed
 
 FAMILIES = ("same", "distilbert")
 

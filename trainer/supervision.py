@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
 from evenhand.trainer.mlm_parts import Encoded
 
 Plan = dict[str, torch.Tensor]

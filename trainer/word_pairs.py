@@ -10,8 +10,9 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from evenhand.trainer.word_boundaries import WordBoundaries
 from transformers import PreTrainedTokenizerBase
+
+from evenhand.trainer.word_boundaries import WordBoundaries
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,10 @@ class CompiledPairs:
 
     def __post_init__(self) -> None:
         size = self.boundaries.vocab_size
-        self._starts = torch.zeros(size, dtype=torch.bool)
+        self.starts = torch.zeros(size, dtype=torch.bool)
         for table in self.patterns.values():
             for ids in table:
-                self._starts[ids[0]] = True
+                self.starts[ids[0]] = True
 
     def report(self) -> dict:
         """What was matched (pair, and how many forms), what spans several tokens, what was skipped and why."""
@@ -145,7 +146,7 @@ class CompiledPairs:
             The occurrences; longer patterns win over shorter ones at the same place, and no position is taken twice.
         """
         length = input_ids.shape[1]
-        candidates = (self._starts[input_ids] & attention_mask.bool()).nonzero().tolist()
+        candidates = (self.starts[input_ids] & attention_mask.bool()).nonzero().tolist()
         if not candidates:
             return Occurrences.empty()
         joined = self.boundaries.joined_to_previous(text_ids)

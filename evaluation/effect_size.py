@@ -1,0 +1,78 @@
+"""The association of a sentence and the effect size of a test (Caliskan et al. 2017; May et al. 2019, section 2).
+
+Everything is float64, whatever the model computed in.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """``vectors`` (n, hidden) scaled to length 1, as float64.
+
+    Raises:
+        ValueError: a vector of length zero, whose cosine is not defined, or one that is not finite.
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise ValueError("a sentence vector holds NaN or infinity: check the model's weights")
+    if (lengths == 0).any():
+        raise ValueError("a sentence vector is zero and has no cosine: check the model's weights and the pooling")
+    return vectors / lengths
+
+
+def word_weights(words) -> np.ndarray:
+    """Weights (n,) that give every word the same total: 1 / (number of sentences of the word)."""
+    counts = Counter(words)
+    return np.array([1.0 / counts[word] for word in words])
+
+
+def associations(
+    targets: np.ndarray,
+    attributes_a: np.ndarray,
+    attributes_b: np.ndarray,
+    a_weights: np.ndarray | None = None,
+    b_weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """s(w) = mean over a of cos(w, a) − mean over b of cos(w, b), for each target w.
+
+    Args:
+        targets: unit vectors (n, hidden), see `unit_rows`.
+        attributes_a: unit vectors (n_a, hidden).
+        attributes_b: unit vectors (n_b, hidden).
+        a_weights: (n_a,), each sentence the same by default.
+        b_weights: (n_b,), each sentence the same by default.
+
+    Returns:
+        (n,) numbers within −2 and 2.
+    """
+    a = np.average(attributes_a, axis=0, weights=a_weights)
+    b = np.average(attributes_b, axis=0, weights=b_weights)
+    return targets @ (a - b)
+
+
+def effect_size(
+    s_x: np.ndarray, s_y: np.ndarray, x_weights: np.ndarray | None = None, y_weights: np.ndarray | None = None
+) -> float:
+    """d = (mean of s over X − mean of s over Y) / standard deviation of s over X ∪ Y, with ddof = 1, sign kept.
+
+    With weights both means and the deviation are weighted (times N/(N−1), N sentences); equal weights give the
+    unweighted d exactly.
+
+    Args:
+        s_x, s_y: associations of the targets, (n_x,) and (n_y,).
+        x_weights, y_weights: (n_x,) and (n_y,), `word_weights` for the word-balanced d; give both or neither.
+
+    Returns:
+        d, or NaN where s does not vary (then there is nothing to standardise by).
+    """
+    s = np.concatenate([s_x, s_y])
+    weights = np.ones(len(s)) if x_weights is None else np.concatenate([x_weights, y_weights])
+    centred = s - np.average(s, weights=weights)
+    variance = np.average(centred**2, weights=weights) * len(s) / (len(s) - 1)
+    if variance == 0:
+        return float("nan")
+    difference = np.average(s_x, weights=x_weights) - np.average(s_y, weights=y_weights)
+    return float(difference / np.sqrt(variance))

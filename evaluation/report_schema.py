@@ -1,0 +1,144 @@
+"""The shape of report.json, and a check of it whose errors are one line each."""
+
+import math
+from collections.abc import Mapping
+
+
+class Optional:
+    """``null`` or a value of the given shape."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+
+class MapOf:
+    """An object with any keys, whose values all have the given shape."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+
+class Exactly:
+    """One of a few values."""
+
+    def __init__(self, *values):
+        self.values = values
+
+
+_MODEL = {
+    "role": str,
+    "name": str,
+    "model_type": str,
+    "layers": int,
+    "hidden_size": int,
+    "vocab_size": int,
+    "parameters": int,
+    "max_length": int,
+    "weights_sha256": str,
+    "tokenizer_sha256": str,
+}
+_STIMULI = {"source": Exactly("builtin", "sent-bias"), "name": str, "sha256": str}
+_COUNTS = {"X": int, "Y": int, "A": int, "B": int}
+_SEAT_TEST = {
+    "label": str,
+    "family": Exactly("gender", "control"),
+    "targets": [str],
+    "attributes": [str],
+    "n_sentences": _COUNTS,
+    "n_words": _COUNTS,
+    "effect_size": Optional(float),
+    "confidence_interval": Optional([float]),
+    "interval_method": str,
+    "p_value": Optional(float),
+    "p_value_method": Optional(Exactly("exact", "monte_carlo")),
+    "p_value_permutations": Optional(int),
+    "p_value_legacy": Optional(float),
+    "p_value_legacy_method": Optional(Exactly("exact", "sampled")),
+    "p_value_legacy_permutations": Optional(int),
+    "p_value_holm": Optional(float),
+    "effect_size_word_balanced": Optional(float),
+    "p_value_word_balanced": Optional(float),
+    "sign_disagreement": Optional(bool),
+    "note": Optional(str),
+}
+_SEAT_RESULT = {
+    "measure": Exactly("seat"),
+    "pooling": str,
+    "stimuli": _STIMULI,
+    "seed": int,
+    "confidence_level": float,
+    "n_distinct_sentences": int,
+    "tests": MapOf(_SEAT_TEST),
+    "mean_absolute_effect_size": Optional(float),
+    "mean_absolute_effect_size_tests": [str],
+    "note": Optional(str),
+}
+_ENTRY = {"pooling": str, "stimuli": _STIMULI, "model": _SEAT_RESULT, "reference": Optional(_SEAT_RESULT)}
+
+# Shapes of the entries of a measure; a measure not named here is only checked to be JSON with finite numbers.
+MEASURES = {"seat": [_ENTRY]}
+
+REPORT = {
+    "evenhand_version": str,
+    "environment": {"python": str, "torch": str, "transformers": str, "platform": str},
+    "model": _MODEL,
+    "reference": Optional(_MODEL),
+    "measures": MapOf([dict]),
+    "training": Optional(dict),
+}
+
+
+def check_shape(value, shape, where: str) -> None:
+    """Compare ``value`` with ``shape``; keys beyond the shape's are let through, so that later minor additions read.
+
+    Raises:
+        ValueError: the first difference, naming where it is.
+    """
+    if isinstance(shape, Optional):
+        if value is not None:
+            check_shape(value, shape.shape, where)
+    elif isinstance(shape, Exactly):
+        if value not in shape.values:
+            raise ValueError(f"{where} is {value!r}, expected {' or '.join(map(repr, shape.values))}")
+    elif isinstance(shape, MapOf):
+        _check_type(value, dict, where)
+        for key, item in value.items():
+            check_shape(item, shape.shape, f"{where}.{key}")
+    elif isinstance(shape, list):
+        _check_type(value, list, where)
+        for index, item in enumerate(value):
+            check_shape(item, shape[0], f"{where}[{index}]")
+    elif isinstance(shape, dict):
+        _check_type(value, dict, where)
+        for key, inner in shape.items():
+            if key not in value:
+                raise ValueError(f"{where}.{key} is missing")
+            check_shape(value[key], inner, f"{where}.{key}")
+    else:
+        _check_type(value, shape, where)
+
+
+def _check_type(value, kind: type, where: str) -> None:
+    if type(value) is not kind:
+        raise ValueError(f"{where} is a {type(value).__name__}, expected {kind.__name__}")
+
+
+def check_json(value, where: str) -> None:
+    """Refuse what JSON cannot say exactly: NaN, infinity, keys that are not strings, numpy numbers, tuples.
+
+    Raises:
+        ValueError: the first such value, naming where it is.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if type(key) is not str:
+                raise ValueError(f"{where} has the key {key!r}, which is not a string")
+            check_json(item, f"{where}.{key}")
+    elif type(value) is list:
+        for index, item in enumerate(value):
+            check_json(item, f"{where}[{index}]")
+    elif type(value) is float:
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}; a report holds finite numbers, or null with a note")
+    elif value is not None and type(value) not in (str, int, bool):
+        raise ValueError(f"{where} is a {type(value).__name__}, which JSON does not have")

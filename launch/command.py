@@ -1,0 +1,174 @@
+"""The ``evenhand`` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import metadata
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0: done; 1: failed; 2: wrong usage or bad input.
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt:
+        print("evenhand: interrupted; run the same command again to go on from the last checkpoint.", file=sys.stderr)
+        return 1
+    except (ValueError, FileNotFoundError) as error:
+        return _fail(options, error, 2)
+    except (RuntimeError, OSError) as error:
+        return _fail(options, error, 1)
+
+
+def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
+    if options.debug:
+        raise error
+    print(f"evenhand {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evenhand", description="Distil language models without amplifying their bias, and report what happened."
+    )
+    parser.add_argument("--version", action="version", version=f"evenhand {metadata.version('evenhand')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_demo, _add_distill, _add_evaluate, _add_card, _add_publish, _add_verify, _add_doctor):
+        add(commands)
+    return parser
+
+
+def _command(commands, name: str, run, summary: str, example: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_demo(commands) -> None:
+    parser = _command(
+        commands, "demo", _demo, "plant a known bias, distil with and without mixup, measure, write the cards",
+        "evenhand demo --output-dir demo",
+    )  # fmt: skip
+    parser.add_argument("--output-dir", default="demo", help="where everything goes (default: demo)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same numbers (default: 0)")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from evenhand.launch.demo import demo
+
+    return demo(options.output_dir, options.seed)
+
+
+def _add_distill(commands) -> None:
+    parser = _command(
+        commands, "distill", _distill, "distil a student as a recipe says",
+        "evenhand distill minilm_cpu --output-dir runs/mixup mixup.enabled=true training.seed=1",
+    )  # fmt: skip
+    parser.add_argument("recipe", help="a YAML file, or the name of a packaged recipe")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="values that replace the recipe's")
+    parser.add_argument("--output-dir", required=True, help="the run directory; run again to resume")
+
+
+def _distill(options: argparse.Namespace) -> int:
+    from evenhand.launch.distill import distill
+    from evenhand.launch.recipe import load_recipe
+
+    run = distill(load_recipe(options.recipe, options.overrides), options.output_dir)
+    loss = run.training()["held_out_mlm_loss"]
+    print(f"Student in {run.student}; held-out MLM loss {loss['student']} (teacher {loss['teacher']}), {loss['unit']}.")
+    return 0
+
+
+def _add_evaluate(commands) -> None:
+    parser = _command(
+        commands, "evaluate", _evaluate, "measure a run or a model (SEAT) and write report.json",
+        "evenhand evaluate runs/mixup",
+    )  # fmt: skip
+    parser.add_argument("model", help="a run directory, a model folder, or a model on the Hub")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the recipe's evaluation section")
+    parser.add_argument("--reference", help="a model to compare with (a run takes its teacher)")
+    parser.add_argument("--output-dir", help="where report.json goes (default: the run)")
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from evenhand.launch.evaluate import evaluate_any, evaluation_section, print_report
+
+    section = evaluation_section(options.model, options.overrides)
+    print_report(evaluate_any(options.model, section, options.reference, options.output_dir))
+    return 0
+
+
+def _add_card(commands) -> None:
+    parser = _command(commands, "card", _card, "write the model card of an evaluated run", "evenhand card runs/mixup")
+    parser.add_argument("run_dir", metavar="RUN", help="a run directory with report.json")
+
+
+def _card(options: argparse.Namespace) -> int:
+    from evenhand.launch.publish import write_card
+
+    print(write_card(options.run_dir))
+    return 0
+
+
+def _add_publish(commands) -> None:
+    parser = _command(
+        commands, "publish", _publish, "stage a run as a complete folder, checked, ready for the Hub",
+        "evenhand publish runs/mixup published/my-student",
+    )  # fmt: skip
+    parser.add_argument("run_dir", metavar="RUN", help="a run directory with report.json")
+    parser.add_argument("folder", metavar="FOLDER", help="the folder to write")
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from evenhand.launch.publish import publish_run
+
+    print(publish_run(options.run_dir, options.folder))
+    return 0
+
+
+def _add_verify(commands) -> None:
+    parser = _command(
+        commands, "verify", _verify, "recompute a published folder's numbers from the folder alone and compare",
+        "evenhand verify published/my-student",
+    )  # fmt: skip
+    parser.add_argument("folder", metavar="FOLDER", help="a staged or downloaded folder")
+    parser.add_argument("--stimuli", help="directory of sent-bias files, to check numbers computed with them")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from evenhand.model_cards import verify
+
+    verification = verify(options.folder, stimuli=options.stimuli)
+    print(verification.table())
+    return 0 if verification.ok else 1
+
+
+def _add_doctor(commands) -> None:
+    _command(
+        commands, "doctor", _doctor, "say what this machine can run, and what to do about each gap", "evenhand doctor"
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from evenhand.launch.doctor import doctor
+
+    return doctor()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.exit(main())

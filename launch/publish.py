@@ -1,0 +1,52 @@
+"""``evenhand card`` and ``evenhand publish``: a run's card, and its staged folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from evenhand.evaluation import EvaluationReport
+from evenhand.launch.recipe import Recipe
+from evenhand.launch.run_directory import RunDirectory
+from evenhand.model_cards import CardFacts, build_card, publish
+from evenhand.model_cards.figures import draw_seat_figure
+
+
+def card_facts(recipe: Recipe) -> CardFacts:
+    """The recipe's publish section as declared facts; data sets default to the names of the corpus's sources.
+
+    Raises:
+        ValueError: a fact is not of the form that the Hub accepts.
+    """
+    facts = asdict(recipe.publish)
+    facts["datasets"] = facts["datasets"] or [source.label for source in recipe.corpus.sources]
+    return CardFacts(**facts)
+
+
+def write_card(run_dir: str | Path) -> Path:
+    """Write ``README.md`` and ``figures/seat.png`` into an evaluated run; the card's path.
+
+    Raises:
+        FileNotFoundError: no report yet.
+    """
+    run = RunDirectory(run_dir)
+    report = EvaluationReport.load(run.report_file)
+    facts = card_facts(run.recipe())
+    draw_seat_figure(report, run.figures / "seat.png")
+    figures = sorted(
+        (f"figures/{path.name}" for path in run.figures.glob("*.png")),
+        key=lambda name: (name != "figures/seat.png", name),
+    )
+    temporary = run.card_file.with_suffix(".tmp")
+    temporary.write_text(build_card(report, facts, figures), encoding="utf-8")
+    temporary.replace(run.card_file)
+    return run.card_file
+
+
+def publish_run(run_dir: str | Path, folder: str | Path) -> Path:
+    """Stage a run into ``folder``, checked; nothing appears there when a check fails.
+
+    Raises:
+        FileNotFoundError, ValueError: no such run, student or report, or the folder holds something else. RuntimeError: a check failed.
+    """
+    return publish(run_dir, folder, card_facts(RunDirectory(run_dir).recipe()))

@@ -1,0 +1,255 @@
+"""Recipes: one YAML file becomes typed settings, checked before any work starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from evenhand.trainer import DistillationArguments, DistillationObjective
+from evenhand.trainer.corpus import CorpusSettings
+from evenhand.trainer.corpus_sources import CorpusSource
+
+
+@dataclass(frozen=True)
+class TeacherSection:
+    """``path``: folder, Hub id or ``package:NAME/FOLDER``. ``mlm_steps``: train a masked-LM head first, for that many steps, if the
+    teacher has none; ``mlm_train`` says what is trained: ``all`` (default) or the ``head`` alone, which keeps the encoder as published but
+    gives a poor language model where the encoder was tuned for something else."""
+
+    path: str = ""
+    revision: str | None = None
+    mlm_steps: int = 0
+    mlm_train: str = "all"
+    mlm_learning_rate: float = 5e-4
+    mlm_batch_size: int = 32
+    mlm_seed: int = 0
+
+
+@dataclass(frozen=True)
+class StudentSection:
+    """Arguments of :func:`evenhand.trainer.make_student`; ``layers`` is a number or a list of teacher layers."""
+
+    layers: int | list[int] | None = None
+    family: str = "same"
+    initialisation: str = "teacher"
+    copy_head_transform: bool = True
+    token_type: str = "dropped"
+    initializer_range: float | None = None
+
+
+@dataclass(frozen=True)
+class CorpusSection(CorpusSettings):
+    """:class:`CorpusSettings` and where the text comes from. ``cache_dir`` defaults to ``cache`` in the run directory; name a shared one
+    to tokenise once for several runs. ``streaming`` reads while training; then ``training.max_steps`` must be set."""
+
+    sources: list[CorpusSource] = field(default_factory=list)
+    streaming: bool = False
+    workers: int | None = None
+    cache_dir: str | None = None
+
+
+@dataclass(frozen=True)
+class MixupSection:
+    """Arguments of :class:`evenhand.trainer.GenderMixup`; ``enabled: false`` (default) is plain distillation. ``pairs``: ``builtin`` or a file."""
+
+    enabled: bool = False
+    pairs: str = "builtin"
+    mix: list[str] = field(default_factory=lambda: ["student_inputs", "teacher_logits"])
+    second_view: str = "twin"
+    alpha: float = 0.4
+    granularity: str = "occurrence"
+    words: str = "corrupted"
+    forms: str = "variants"
+    unequal_pairs: str = "refuse"
+
+
+@dataclass(frozen=True)
+class EvaluationSection:
+    """SEAT with each of ``stimuli`` (``builtin`` or a directory of sent-bias files) and each of ``poolings``; the first pair is the headline."""
+
+    stimuli: list[str] = field(default_factory=lambda: ["builtin"])
+    poolings: list[str] = field(default_factory=lambda: ["mean", "cls"])
+    seed: int = 0
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class PublishSection:
+    """Facts that no measurement knows; they stand in the card."""
+
+    licence: str | None = None
+    author: str | None = None
+    repo_id: str | None = None
+    base_model: str | None = None
+    language: str = "en"
+    title: str | None = None
+    datasets: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run. ``training`` holds fields of :class:`DistillationArguments` by their own names."""
+
+    teacher: TeacherSection = field(default_factory=TeacherSection)
+    student: StudentSection = field(default_factory=StudentSection)
+    corpus: CorpusSection = field(default_factory=CorpusSection)
+    objective: DistillationObjective = field(default_factory=DistillationObjective)
+    mixup: MixupSection = field(default_factory=MixupSection)
+    training: dict = field(default_factory=dict)
+    evaluation: EvaluationSection = field(default_factory=EvaluationSection)
+    publish: PublishSection = field(default_factory=PublishSection)
+
+    def to_dict(self) -> dict:
+        """Plain values, every default filled in."""
+        return dataclasses.asdict(self)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what decides the student: all but the evaluation and publish sections and places on this machine."""
+        data = self.to_dict()
+        del data["evaluation"], data["publish"], data["corpus"]["cache_dir"], data["corpus"]["workers"]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the resolved recipe as YAML."""
+        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+_TRAINING_OWNED = {"output_dir", "remove_unused_columns", "push_to_hub", "hub_token", "resume_from_checkpoint"}
+
+
+def load_recipe(path: str | Path, overrides: typing.Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply ``section.key=value`` overrides, check every key and type.
+
+    Paths in it that start with ``./`` or ``../`` are relative to the working directory.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: not YAML, an unknown key (the nearest known one is named), a wrong type or value.
+    """
+    path = Path(path)
+    if not path.is_file():
+        packaged = Path(__file__).parent / "recipes" / f"{path.name.removesuffix('.yaml')}.yaml"
+        if path.parent != Path() or not packaged.is_file():
+            known = sorted(p.stem for p in packaged.parent.glob("*.yaml"))
+            raise FileNotFoundError(f"Recipe {path} does not exist; packaged recipes: {', '.join(known)}.")
+        path = packaged
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"Recipe {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"Recipe {path} must hold sections (teacher:, student:, …), not a {type(data).__name__}.")
+    for override in overrides:
+        apply_override(data, override)
+    return recipe_from_dict(data)
+
+
+def recipe_from_dict(data: dict) -> Recipe:
+    """A checked recipe from nested plain values; see :func:`load_recipe` for the errors."""
+    recipe = build_section(Recipe, data, "")
+    known = {f.name: f for f in dataclasses.fields(DistillationArguments) if f.init and f.name not in _TRAINING_OWNED}
+    hints = typing.get_type_hints(DistillationArguments)
+    for key in recipe.training:
+        _require_known(key, known, "training.")
+    training = {key: _convert(hints[key], value, f"training.{key}") for key, value in recipe.training.items()}
+    recipe = dataclasses.replace(recipe, training=training)
+    if not recipe.teacher.path:
+        raise ValueError("teacher.path is missing; name a folder, a model on the Hub, or package:NAME/FOLDER.")
+    if not recipe.corpus.sources:
+        raise ValueError("corpus.sources is empty; name at least one file, directory or data set.")
+    if recipe.corpus.streaming and training.get("max_steps", -1) < 1:
+        raise ValueError("corpus.streaming=true has no known size, so training.max_steps must be set.")
+    if recipe.teacher.mlm_train not in ("head", "all"):
+        raise ValueError(f"teacher.mlm_train must be head or all, not {recipe.teacher.mlm_train!r}.")
+    return recipe
+
+
+def apply_override(data: dict, override: str) -> None:
+    """Set ``section.key=value`` in nested plain values; the value is read as YAML.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    name, equals, text = override.partition("=")
+    keys = name.split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise ValueError(f"Override {override!r} is not of the form section.key=value.")
+    for key in keys[:-1]:
+        entry = data.get(key)
+        data[key] = data = entry if isinstance(entry, dict) else {}
+    try:
+        data[keys[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError(f"Override {override!r}: the value is not valid YAML.") from None
+
+
+def build_section(cls: type, data: object, where: str):
+    """A dataclass from plain values; ``where`` (``"corpus."``) begins the names in errors.
+
+    Raises:
+        ValueError: an unknown key, a wrong type, or what the dataclass itself refuses.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"{where.rstrip('.') or 'The recipe'} must hold keys and values, not {data!r}.")
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    for key in data:
+        _require_known(key, known, where)
+    return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in data.items()})
+
+
+def _require_known(key: str, known: typing.Iterable[str], where: str) -> None:
+    if key in known:
+        return
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
+    raise ValueError(f"Unknown recipe key {where}{key}; the nearest known one is {where}{near[0]}.")
+
+
+def _convert(hint: object, value: object, where: str):
+    """``value`` as ``hint``; YAML reads 5e-4 as text, so numbers in text are taken as numbers."""
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(options, value, where)
+    if dataclasses.is_dataclass(hint):
+        return build_section(hint, {} if value is None else value, f"{where}.")
+    if origin is list and isinstance(value, list):
+        return [_convert(options[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+    if hint is float and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    simple = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if hint in simple:
+        if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+            return value
+        raise ValueError(f"{where} must be {simple[hint]}, not {value!r}.")
+    if hint is dict or origin is dict:
+        if isinstance(value, dict):
+            return value
+        raise ValueError(f"{where} must hold keys and values, not {value!r}.")
+    if origin is list:
+        raise ValueError(f"{where} must be a list, not {value!r}.")
+    return value
+
+
+def _convert_union(options: tuple, value: object, where: str):
+    if value is None and type(None) in options:
+        return None
+    error = None
+    for option in options:
+        if option is type(None):
+            continue
+        try:
+            return _convert(option, value, where)
+        except ValueError as failure:
+            error = error or failure
+    raise error

@@ -1,0 +1,117 @@
+"""The run directory: everything about one student, and nothing of another."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import yaml
+
+from evenhand.launch.recipe import Recipe, recipe_from_dict
+
+RUN_FILE = "run.json"
+GIB = 2**30
+
+
+class RunDirectory:
+    """Paths of a run, and the rule that one directory holds one recipe.
+
+    Args:
+        path: the directory; made by :meth:`claim`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.student = self.path / "student"
+        self.teacher = self.path / "teacher"
+        self.checkpoints = self.path / "checkpoints"
+        self.cache = self.path / "cache"
+        self.figures = self.path / "figures"
+        self.recipe_file = self.path / "recipe.yaml"
+        self.training_file = self.path / "training.json"
+        self.report_file = self.path / "report.json"
+        self.card_file = self.path / "README.md"
+
+    def claim(self, recipe: Recipe) -> None:
+        """Make the directory, or go on in it if it holds the same recipe.
+
+        Raises:
+            ValueError: it holds another run, or files that are not a run's.
+        """
+        if self.path.is_file():
+            raise ValueError(f"Output directory {self.path} is a file; choose another --output-dir.")
+        marker = self.path / RUN_FILE
+        if marker.is_file():
+            if json.loads(marker.read_text(encoding="utf-8"))["recipe_sha256"] != recipe.sha256:
+                raise ValueError(
+                    f"Output directory {self.path} holds another run (its recipe differs); choose another --output-dir or delete it."
+                )
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise ValueError(
+                f"Output directory {self.path} is not empty and holds no run; choose another --output-dir."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        recipe.save(self.recipe_file)
+        write_json(marker, {"recipe_sha256": recipe.sha256})
+
+    def recipe(self) -> Recipe:
+        """The resolved recipe of the run.
+
+        Raises:
+            FileNotFoundError: the directory holds no run.
+        """
+        if not self.recipe_file.is_file():
+            raise FileNotFoundError(
+                f"{self.path} holds no run (recipe.yaml is missing); start one with `evenhand distill`."
+            )
+        return recipe_from_dict(yaml.safe_load(self.recipe_file.read_text(encoding="utf-8")))
+
+    def training(self) -> dict:
+        """Contents of training.json.
+
+        Raises:
+            FileNotFoundError: the run has not finished training.
+        """
+        if not self.training_file.is_file():
+            raise FileNotFoundError(f"{self.path} holds no finished training; run `evenhand distill` to its end first.")
+        return json.loads(self.training_file.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, data: dict) -> None:
+    """Write under a temporary name, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def save_model_folder(folder: Path, *parts, extra: dict[str, dict] | None = None) -> None:
+    """Save models and tokenizers (anything with ``save_pretrained``) and JSON files into ``folder``, whole or not at all."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        for part in parts:
+            part.save_pretrained(temporary)
+        for name, data in (extra or {}).items():
+            write_json(temporary / name, data)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_disk(path: Path, n_bytes: int) -> None:
+    """Refuse to start what the disk cannot hold.
+
+    Raises:
+        ValueError: less than ``n_bytes`` are free where ``path`` is or will be.
+    """
+    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < n_bytes:
+        raise ValueError(
+            f"The disk of {existing} has {free / GIB:.2f} GiB free, but checkpoints and student need about {n_bytes / GIB:.2f} GiB; "
+            "free space or choose another --output-dir."
+        )

@@ -1,0 +1,188 @@
+"""Staging: everything that one published student consists of, in one folder, and nothing else of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from evenhand.evaluation.report import SCHEMA, EvaluationReport
+from evenhand.model_cards.card import build_card
+from evenhand.model_cards.facts import FACTS_SCHEMA, CardFacts
+from evenhand.model_cards.figures import draw_seat_figure
+from evenhand.model_cards.published_report import published_report, report_text, without_machine_paths
+
+CARD, REPORT, FACTS, FIGURES = "README.md", "report.json", "card_facts.json", "figures"
+# What leaves the machine is listed, not what stays: a pickle, an optimiser state or a log of any name stays behind.
+WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+MODEL_FILES = {
+    *("config.json", "generation_config.json", "model.safetensors.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
+}
+
+
+def stage(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
+    """Make the folder that would be published, complete or not at all.
+
+    It holds the student's weights (safetensors only), config and tokenizer, `report.json` as `published_report` gives
+    it, the card made from that report, `card_facts.json` (from which `verify` makes the card again) and the pictures:
+    `figures/seat.png`, drawn here, and the run's other `figures/*.png`. The same run and facts give the same bytes.
+
+    Args:
+        run_dir: a run directory with `student/` and `report.json`.
+        folder: where to; a new or empty folder, or an earlier staged one, which is replaced.
+        facts: what the card states beyond the report.
+
+    Returns:
+        `folder` as a `Path`.
+
+    Raises:
+        FileNotFoundError: no run, no student, no report.
+        ValueError: the student has no safetensors, the report is none, or `folder` holds anything else.
+    """
+    return _stage(run_dir, folder, facts, check=lambda staged: [])
+
+
+def publish(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
+    """`stage`, and refuse what must not be published: nothing appears at `folder` when a check fails.
+
+    The checks are those of `lint_staged`, and that the weights and the tokenizer are those that the report measured.
+
+    Raises:
+        RuntimeError: a check failed; the first problem, and how many there are.
+        FileNotFoundError, ValueError: as for `stage`.
+    """
+    # Here, because these load the model; staging itself needs no torch.
+    from evenhand.model_cards.lint import lint_staged
+    from evenhand.model_cards.verify import changed_since_measured
+
+    return _stage(run_dir, folder, facts, check=lambda staged: lint_staged(staged) or changed_since_measured(staged))
+
+
+def _stage(run_dir: str | Path, folder: str | Path, facts: CardFacts, check: Callable[[Path], list[str]]) -> Path:
+    """Build beside `folder`, check, then rename into place."""
+    run, folder = Path(run_dir).resolve(), Path(folder).resolve()
+    report = _read_run(run)
+    if folder == run or folder in run.parents or folder == run / "student" or run / "student" in folder.parents:
+        raise ValueError(f"cannot stage into {folder}: it holds the run itself; choose another folder")
+    _refuse_foreign(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.staging-", dir=folder.parent))
+    try:
+        # A plain mkdir inside, because mkdtemp makes a folder that only its owner can read.
+        staged = workspace / "new"
+        staged.mkdir()
+        _fill(run, staged, report, facts)
+        problems = check(staged)
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise RuntimeError(f"not published: {problems[0]}{more}")
+        _swap(staged, folder, workspace / "old")
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+    return folder
+
+
+def _read_run(run: Path) -> EvaluationReport:
+    """The report of a run that can be staged."""
+    if not run.is_dir():
+        raise FileNotFoundError(f"run directory {run} does not exist; distil one first: evenhand distill RECIPE")
+    student = run / "student"
+    if not (student / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{run} holds no student (student/config.json); distil it first: evenhand distill RECIPE"
+        )
+    if not any(WEIGHTS.fullmatch(path.name) for path in student.iterdir()):
+        raise ValueError(f"{student} holds no safetensors weights; save the student again with save_pretrained")
+    if not (run / REPORT).is_file():
+        raise FileNotFoundError(f"{run} holds no {REPORT}; measure the student first: evenhand evaluate {run}")
+    return EvaluationReport.load(run / REPORT)
+
+
+def _fill(run: Path, staged: Path, report: EvaluationReport, facts: CardFacts) -> None:
+    """Write every file of the staged folder."""
+    for source in sorted((run / "student").iterdir()):
+        if source.is_file() and (source.name in MODEL_FILES or WEIGHTS.fullmatch(source.name)):
+            _copy_model_file(source, staged / source.name)
+    published = published_report(report)
+    draw_seat_figure(published, staged / FIGURES / "seat.png")
+    for picture in sorted((run / FIGURES).glob("*.png")):
+        if picture.name != "seat.png":
+            shutil.copyfile(picture, staged / FIGURES / picture.name)
+    (staged / REPORT).write_text(report_text(published), encoding="utf-8")
+    (staged / FACTS).write_text(json.dumps(facts.to_dict(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (staged / CARD).write_text(build_card(published, facts, staged_figures(staged)), encoding="utf-8")
+
+
+def _copy_model_file(source: Path, target: Path) -> None:
+    """Copy bytes; a config that names the path it was loaded from loses the folders before the name."""
+    shutil.copyfile(source, target)
+    if source.name not in ("config.json", "tokenizer_config.json"):
+        return
+    config = json.loads(source.read_text(encoding="utf-8"))
+    cleaned = {
+        key: without_machine_paths(value) if key in ("_name_or_path", "name_or_path") else value
+        for key, value in config.items()
+    }
+    if cleaned != config:
+        target.write_text(json.dumps(cleaned, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def staged_figures(folder: Path) -> list[str]:
+    """The pictures of a staged folder as the card names them: `seat` first, then by name."""
+    names = sorted(
+        (path.name for path in (folder / FIGURES).glob("*.png")), key=lambda name: (name != "seat.png", name)
+    )
+    return [f"{FIGURES}/{name}" for name in names]
+
+
+def unexpected_files(folder: Path) -> list[str]:
+    """Paths in `folder`, relative to it, that staging never writes."""
+    own = MODEL_FILES | {CARD, REPORT, FACTS}
+    unexpected = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        picture = path.parent == folder / FIGURES and path.suffix == ".png" and path.is_file()
+        if name != FIGURES and name not in own and not WEIGHTS.fullmatch(name) and not picture:
+            unexpected.append(name)
+    return unexpected
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise unless `folder` is new, empty, or holds what an earlier staging wrote and nothing more."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"cannot stage into {folder}: it is a file; choose another folder")
+    if not any(folder.iterdir()):
+        return
+    foreign = unexpected_files(folder)
+    if foreign:
+        raise ValueError(
+            f"cannot stage into {folder}: it holds {foreign[0]!r}, which staging never writes; choose another"
+        )
+    try:
+        schemas = [json.loads((folder / name).read_text(encoding="utf-8"))["schema"] for name in (REPORT, FACTS)]
+    except (OSError, ValueError, KeyError, TypeError):
+        schemas = []
+    if schemas != [SCHEMA, FACTS_SCHEMA]:
+        raise ValueError(f"cannot stage into {folder}: it is not empty and no earlier staged folder; choose another")
+
+
+def _swap(staged: Path, folder: Path, old: Path) -> None:
+    """Put `staged` at `folder`; what stood there goes to `old`, and comes back if the second rename fails."""
+    replaced = folder.exists()
+    if replaced:
+        os.replace(folder, old)
+    try:
+        os.replace(staged, folder)
+    except OSError:
+        if replaced:
+            os.replace(old, folder)
+        raise

@@ -1,0 +1,160 @@
+"""report.json: made, written, read back, refused when it is not one; and its table."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from evenhand.evaluation import EvaluationReport, Seat, evaluate_model
+from evenhand.evaluation.table import seat_table
+
+
+def evaluate(folder) -> EvaluationReport:
+    evaluators = [Seat(), Seat(pooling="cls", tests=["C6", "C6b"])]
+    return evaluate_model(folder, folder, evaluators, training={"seed": 0}, reference_name="the teacher")
+
+
+@pytest.fixture(scope="module")
+def saved_model(make_bert, tiny_tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated") / "run" / "student"
+    make_bert().save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(saved_model):
+    return evaluate(saved_model)
+
+
+def test_report_of_a_model_and_its_reference(report):
+    assert (report.model["role"], report.model["name"]) == ("student", "run/student")
+    assert (report.reference["role"], report.reference["name"]) == ("teacher", "the teacher")
+    assert report.model["weights_sha256"] == report.reference["weights_sha256"]
+    headline, other = report.measures["seat"]
+    assert (headline["pooling"], headline["stimuli"]["source"], other["pooling"]) == ("mean", "builtin", "cls")
+    assert headline["model"] == headline["reference"]
+    assert report.training == {"seed": 0}
+
+
+def test_report_without_reference_and_by_the_evaluator_s_name(tiny_folder):
+    report = evaluate_model(tiny_folder, evaluators=["seat"])
+    assert report.reference is None
+    assert report.measures["seat"][0]["reference"] is None
+    assert report.training is None
+    with pytest.raises(ValueError, match="evaluator 'sat' is unknown; use one of seat"):
+        evaluate_model(tiny_folder, evaluators=["sat"])
+
+
+def test_written_and_read_back_it_is_the_same(report, tmp_path):
+    path = report.save(tmp_path / "new" / "report.json")
+    assert EvaluationReport.load(path) == report
+    assert EvaluationReport.load(path).sha256 == report.sha256
+    assert [p.name for p in path.parent.iterdir()] == ["report.json"]
+    keys = list(json.loads(path.read_text()))
+    assert keys == sorted(keys)
+
+
+def test_evaluating_again_gives_the_same_report(report, saved_model):
+    assert evaluate(saved_model).sha256 == report.sha256
+
+
+def test_a_failed_write_leaves_the_old_file(report, tmp_path, monkeypatch):
+    path = report.save(tmp_path / "report.json")
+    old = path.read_text()
+
+    def cut(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", cut)
+    with pytest.raises(OSError, match="disk full"):
+        report.save(path)
+    assert path.read_text() == old
+    assert [p.name for p in path.parent.glob("*report.json*")] == ["report.json"]
+
+
+def put(data, path, value):
+    *parents, last = path
+    for key in parents:
+        data = data[key]
+    data[last] = value
+
+
+C6 = ("measures", "seat", 0, "model", "tests", "sent-weat6")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (("schema",), "something", "not a report"),
+        (("schema_version",), 2, "schema version 2, this evenhand reads version 1"),
+        ((*C6, "effect_size"), float("nan"), r"seat\[0\].model.tests.sent-weat6.effect_size is nan"),
+        ((*C6, "effect_size"), "1.2", r"sent-weat6.effect_size is a str, expected float"),
+        ((*C6, "family"), "race", "family is 'race', expected 'gender' or 'control'"),
+        ((*C6, "confidence_interval"), [0.1, float("inf")], r"confidence_interval\[1\] is inf"),
+        (("model", "layers"), 2.0, "model.layers is a float, expected int"),
+        (("training",), {"loss": float("-inf")}, "training.loss is -inf"),
+        (("training",), {"pair": (1, 2)}, "training.pair is a tuple"),
+        (("measures",), {"other": 3}, "measures.other is a int, expected list"),
+    ],
+)
+def test_what_is_not_a_report_is_refused_in_one_line(report, path, value, fault):
+    data = report.to_dict()
+    put(data, path, value)
+    with pytest.raises(ValueError, match=fault) as error:
+        EvaluationReport.from_dict(data)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_part_is_named(report):
+    data = report.to_dict()
+    del data["measures"]["seat"][1]["model"]["tests"]["sent-weat6b"]["p_value_legacy"]
+    with pytest.raises(ValueError, match=r"seat\[1\].model.tests.sent-weat6b.p_value_legacy is missing"):
+        EvaluationReport.from_dict(data)
+
+
+def test_numbers_of_numpy_are_refused(report):
+    import numpy as np
+
+    data = report.to_dict()
+    put(data, (*C6, "effect_size"), np.float64(0.5))
+    with pytest.raises(ValueError, match="effect_size is a float64"):
+        EvaluationReport.from_dict(data)
+
+
+def test_files_that_cannot_be_read_as_a_report(tmp_path):
+    with pytest.raises(FileNotFoundError, match="evenhand evaluate"):
+        EvaluationReport.load(tmp_path / "report.json")
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(ValueError, match=r"report.json: not JSON \(line 1"):
+        EvaluationReport.load(tmp_path / "report.json")
+    (tmp_path / "report.json").write_text('{"schema": "evenhand-report", "schema_version": 1, "x": NaN}')
+    with pytest.raises(ValueError, match=r"report.x is nan"):
+        EvaluationReport.load(tmp_path / "report.json")
+
+
+def test_a_copy_is_taken_and_given(report):
+    data = report.to_dict()
+    data["model"]["name"] = "other"
+    assert report.model["name"] == "run/student"
+
+
+def test_table_has_a_row_a_test_and_both_models(report):
+    first, second = seat_table(report).split("\n\n")
+    assert first.splitlines()[0].startswith(
+        "SEAT, pooling mean, evenhand built-in sentences (builtin): student run/student"
+    )
+    labels = [line.split()[0] for line in first.splitlines()]
+    assert [label for label in labels if label.startswith("C")] == ["C6", "C6b", "C7", "C7b", "C8", "C8b"]
+    headline = report.measures["seat"][0]["model"]
+    assert f"{headline['tests']['sent-weat6']['effect_size']:.3f}" in first
+    assert f"{headline['mean_absolute_effect_size']:.3f}" in first.splitlines()[-1]
+    assert "teacher d" in first
+    assert "no mean |d|" in second.splitlines()[-1]
+
+
+def test_reading_a_report_does_not_import_torch():
+    code = "import sys; from evenhand.evaluation.report import EvaluationReport; print('torch' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "False"

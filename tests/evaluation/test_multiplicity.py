@@ -1,0 +1,16 @@
+import pytest
+
+from evenhand.evaluation.multiplicity import holm
+
+
+def test_holm_by_hand():
+    # sorted .01 .02 .03 .04: times 4, 3, 2, 1 = .04 .06 .06 .04, made monotone
+    adjusted = holm({"d": 0.04, "b": 0.02, "a": 0.01, "c": 0.03})
+    assert adjusted == pytest.approx({"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.06})
+
+
+def test_holm_stops_at_one_and_leaves_out_what_has_no_p_value():
+    adjusted = holm({"a": 0.6, "b": None, "c": 0.3})
+    assert adjusted["b"] is None
+    assert (adjusted["a"], adjusted["c"]) == pytest.approx((0.6, 0.6))
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}

@@ -1,0 +1,101 @@
+"""A masked-LM head for a teacher that has none (a sentence encoder), and the held-out masked-LM loss of any model."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from evenhand.trainer.distillation_config import DistillationArguments
+from evenhand.trainer.distillation_trainer import DistillationTrainer
+from evenhand.trainer.objective import DistillationObjective
+
+MLM_ONLY = DistillationObjective(alpha_ce=0, alpha_mlm=1, alpha_cos=0)
+"""Plain masked language modelling: no teacher."""
+
+
+def train_mlm_head(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: Dataset,
+    token_counts: torch.Tensor,
+    output_dir: str | Path,
+    *,
+    steps: int,
+    what: str = "all",
+    learning_rate: float = 5e-4,
+    batch_size: int = 32,
+    seed: int = 0,
+    **arguments,
+) -> PreTrainedModel:
+    """Train ``model`` on masked language modelling, with checkpoints in ``output_dir``; an interrupted training goes on.
+
+    Args:
+        model: an ``AutoModelForMaskedLM`` model; trained in place.
+        dataset: examples with ``input_ids``.
+        token_counts: ``(vocab_size,)`` for the smoothing of mask positions.
+        steps: optimiser steps.
+        what: ``all`` (default), or ``head``: what is neither encoder nor tied to it, so that the encoder stays as published.
+        arguments: further :class:`DistillationArguments` fields.
+
+    Returns:
+        The model in eval mode, every parameter trainable again.
+    """
+    if what == "head":
+        body = {id(parameter) for parameter in model.base_model.parameters()}
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) not in body)
+    args = DistillationArguments(
+        output_dir=str(output_dir),
+        max_steps=steps,
+        learning_rate=learning_rate,
+        per_device_train_batch_size=batch_size,
+        seed=seed,
+        freeze_position_embeddings=False,
+        **{"save_strategy": "steps", "save_steps": max(1, steps // 4), "logging_steps": 50, "report_to": []}
+        | arguments,
+    )
+    trainer = DistillationTrainer(
+        model,
+        None,
+        args,
+        objective=MLM_ONLY,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        token_counts=token_counts,
+    )
+    trainer.train(resume_from_checkpoint=True)
+    model.requires_grad_(True)
+    return model.eval()
+
+
+def held_out_mlm_loss(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: Dataset,
+    token_counts: torch.Tensor,
+    *,
+    seed: int = 0,
+    batch_size: int = 32,
+) -> tuple[float, int]:
+    """Mean cross-entropy (nats) over masked tokens of held-out text, and how many there were.
+
+    The masks depend on ``seed`` and ``batch_size`` only: models measured with the same values saw the same masks.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        args = DistillationArguments(
+            output_dir=folder,
+            per_device_eval_batch_size=batch_size,
+            seed=seed,
+            report_to=[],
+            freeze_position_embeddings=False,
+        )
+        trainer = DistillationTrainer(
+            model, None, args, objective=MLM_ONLY, eval_dataset=dataset, processing_class=tokenizer, token_counts=token_counts,
+            callbacks=[],
+        )  # fmt: skip
+        metrics = trainer.evaluate()
+    return metrics["eval_mlm"], metrics["eval_mlm_targets"]
