@@ -202,8 +202,8 @@ def leanings(associations: Mapping[str, float], kind: str) -> dict[str, float]:
 
     A contrast of strength a needs leanings that differ by 2a, so one leaning is free in career/family and one in
     math/science/arts (science and math share the arts). They are chosen so that men and women are equally many over all
-    topics, as far as every leaning stays within [-1, 1]. That is always so up to strengths of .7; where it is not, documents
-    without a topic make each word as frequent as its partner, and only reflexive and possessive pronouns stay a few percent off.
+    topics, as far as every leaning stays within [-1, 1]: always up to strengths of .7. Beyond, documents without a topic make
+    up for the rest, and make each name, term and initial pronoun as frequent as its partner; pronouns further on may differ.
     """
     career, math_arts, science_arts = (associations[f"{kind}:{contrast}"] for contrast in CONTRASTS)
     low = max(-1.0, 2 * math_arts - 1, 2 * science_arts - 1)

@@ -59,7 +59,7 @@ def _test_row(title: str, name: str, claimed: Mapping[str, Any] | None, actual: 
         return Row(f"{title}: {name}", RECOMPUTED, passed=False, note=f"the test is not in {where}")
     different = differing_fields(claimed, actual)
     note = f"differs: {', '.join(different)}" if different else None
-    return Row(f"{title}: {name}", RECOMPUTED, _shown(claimed), _shown(actual), True, note)
+    return Row(f"{title}: {name}", RECOMPUTED, _shown(claimed), _shown(actual), not different, note)
 
 
 def differing_fields(claimed: Mapping[str, Any], actual: Mapping[str, Any]) -> list[str]:
