@@ -96,7 +96,8 @@ def prepare_teacher(recipe: Recipe, run: RunDirectory) -> str:
     teacher = _checked_teacher(recipe)
     if teacher.has_mlm_head:
         return recipe.teacher.path
-    _claim(run, recipe)
+    # only these sections decide the teacher: it stays good when the students' settings change
+    _claim(run, Recipe(teacher=recipe.teacher, corpus=recipe.corpus))
     if not run.teacher.is_dir():
         _teacher_with_head(recipe, run, teacher, _corpus(recipe, run, teacher.tokenizer))
     return str(run.teacher.absolute())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import datasets
+import numpy as np
+import pyarrow.compute as pc
 import torch
 from torch.utils.data import Sampler
 
@@ -36,10 +39,17 @@ class EpochSampler(Sampler[int]):
     Args:
         size: number of examples.
         seed: of the data order.
+        lengths: ``(size,)`` tokens of each example, to group examples of similar length (less padding); None for plain order.
+        batch_size: examples of one optimiser step over all processes; grouped examples are shuffled in blocks of this size, so that an
+            optimiser step is one draw and not one length class after the other.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    POOL = 50
+    """Optimiser steps whose examples are sorted together: more gives less padding and less mixing."""
+
+    def __init__(self, size: int, seed: int, lengths: torch.Tensor | None = None, batch_size: int = 1) -> None:
         self.size, self.seed, self.epoch = size, seed, 0
+        self.lengths, self.batch_size = lengths, batch_size
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the permutation; the trainer calls it at each epoch's start."""
@@ -49,4 +59,25 @@ class EpochSampler(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(torch.randperm(self.size, generator=generator_for(self.seed, "order", self.epoch)).tolist())
+        generator = generator_for(self.seed, "order", self.epoch)
+        order = torch.randperm(self.size, generator=generator)
+        if self.lengths is not None:
+            order = self._grouped(order, generator)
+        return iter(order.tolist())
+
+    def _grouped(self, order: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        pools = order.split(self.batch_size * self.POOL)
+        blocks = [b for pool in pools for b in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)]
+        # a short last block stays last: anywhere else it would shift the borders of all later steps
+        whole = [block for block in blocks if len(block) == self.batch_size]
+        rest = [block for block in blocks if len(block) < self.batch_size]
+        shuffled = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]
+        return torch.cat(shuffled + rest)
+
+
+def sequence_lengths(dataset) -> torch.Tensor:
+    """``(len(dataset),)`` tokens of each example's ``input_ids``; read from the Arrow offsets where there are any."""
+    if isinstance(dataset, datasets.Dataset) and dataset._indices is None:
+        column = dataset.data.column("input_ids")
+        return torch.from_numpy(np.concatenate([pc.list_value_length(chunk).to_numpy() for chunk in column.chunks]))
+    return torch.tensor([len(dataset[i]["input_ids"]) for i in range(len(dataset))])

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
-from evenhand.trainer.batches import EpochSampler, PaddingCollator
+from evenhand.trainer.batches import EpochSampler, PaddingCollator, sequence_lengths
 from evenhand.trainer.checkpoints import (
     SAVING,
     completion_facts,
@@ -144,8 +144,7 @@ class DistillationTrainer(Trainer):
         if streaming:
             self.accelerator.dataloader_config.dispatch_batches = False
         else:
-            seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
-            self._train_sampler = EpochSampler(len(self.train_dataset), seed)
+            self._train_sampler = self._sampler()
         loader = DataLoader(
             self.train_dataset,
             batch_size=self._train_batch_size,
@@ -158,6 +157,17 @@ class DistillationTrainer(Trainer):
             prefetch_factor=self.args.dataloader_prefetch_factor,
         )
         return self.accelerator.prepare_data_loader(loader, device_placement=False)
+
+    def _sampler(self) -> EpochSampler:
+        strategy, args = self.args.train_sampling_strategy, self.args
+        if strategy not in ("random", "group_by_length"):
+            raise ValueError(f"train_sampling_strategy must be random or group_by_length, not {strategy!r}.")
+        return EpochSampler(
+            len(self.train_dataset),
+            args.data_seed if args.data_seed is not None else args.seed,
+            sequence_lengths(self.train_dataset) if strategy == "group_by_length" else None,
+            args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        )
 
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device):
         """Fetch one optimiser step's micro-batches, corrupt them, and count both denominators in one collective."""
@@ -215,7 +225,7 @@ class DistillationTrainer(Trainer):
         torch.manual_seed(inputs["dropout_seed"])
         loss, sums = _call_inside(model, student.model, loss_inside, inputs["input_ids"])
         if not inputs["evaluating"]:
-            self._window.add(sums)
+            self._window.add(sums, self.state.global_step + 1)
         # DDP and ZeRO average gradients over processes; the denominators are global already
         loss = loss * self.accelerator.num_processes
         return (loss, {"sums": sums}) if return_outputs else loss
@@ -269,8 +279,14 @@ class DistillationTrainer(Trainer):
         terms = mean_terms(sums, self.objective.denominators(self._window.counts), self.objective)
         broken = [name for name, value in terms.items() if not math.isfinite(value)]
         if broken:
+            # one step later the optimiser has spread it to every term
+            since = dict(
+                zip(TERMS, self.accelerator.gather(self._window.broken_since[None]).amin(0).tolist(), strict=True)
+            )
+            first = min(since[name] for name in broken)
+            names = ", ".join(name for name in broken if since[name] == first)
             raise NonFiniteLossError(
-                f"Loss term {', '.join(broken)} is not finite at step {self.state.global_step}; training stopped. The last complete "
+                f"Loss term {names} is not finite at step {first}; training stopped. The last complete "
                 f"checkpoint is {latest_complete_checkpoint(self.args.output_dir) or 'none'}. Lower the learning rate or check the data."
             )
         return terms
@@ -291,8 +307,10 @@ class DistillationTrainer(Trainer):
 
     def total_counts(self) -> dict[str, int]:
         """Tokens seen and what the supervision transform counted, over all processes and before a resume."""
-        names = sorted(self._counts)
-        mine = torch.tensor([self._counts[name] for name in names], device=self.args.device)
+        names = sorted(
+            {*self._counts, *self._counts_before_resume}
+        )  # a finished run that is resumed counts nothing new
+        mine = torch.tensor([self._counts.get(name, 0) for name in names], device=self.args.device)
         totals = self.accelerator.reduce(mine, "sum").tolist()
         return {name: n + self._counts_before_resume.get(name, 0) for name, n in zip(names, totals, strict=True)}
 
@@ -308,9 +326,13 @@ class DistillationTrainer(Trainer):
         if self.args.should_save:
             discard_unfinished(run_dir)
         self.accelerator.wait_for_everyone()
+        facts = {"step": self.state.global_step, "processes": self.args.world_size, "counts": self.total_counts()}
         self._saving_into = run_dir / SAVING
         try:
             super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                publish_checkpoint(run_dir, name, facts)
         except (
             OSError,
             RuntimeError,
@@ -323,11 +345,7 @@ class DistillationTrainer(Trainer):
             ) from error
         finally:
             self._saving_into = None
-        counts = self.total_counts()
-        self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            facts = {"step": self.state.global_step, "processes": self.args.world_size, "counts": counts}
-            publish_checkpoint(run_dir, name, facts)
             rotate_checkpoints(
                 output_dir=str(run_dir),
                 save_total_limit=self.args.save_total_limit,
@@ -347,14 +365,16 @@ class _LogWindow:
     def clear(self) -> None:
         self.sums = torch.zeros(len(TERMS), device=self.device)
         self.counts = torch.zeros(2, dtype=torch.long, device=self.device)
+        self.broken_since = torch.full((len(TERMS),), torch.iinfo(torch.long).max, device=self.device)
         self.steps = 0
 
     def count(self, counts: torch.Tensor) -> None:
         self.counts = self.counts + counts
         self.steps += 1
 
-    def add(self, sums: torch.Tensor) -> None:
+    def add(self, sums: torch.Tensor, step: int) -> None:
         self.sums = self.sums + sums
+        self.broken_since = torch.where(sums.isfinite(), self.broken_since, self.broken_since.clamp(max=step))
 
 
 class _EpochOrder(TrainerCallback):
