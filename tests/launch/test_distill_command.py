@@ -1,0 +1,147 @@
+"""``evenhand distill`` from a recipe file to a run directory."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from evenhand.launch.command import main
+from evenhand.launch.recipe import load_recipe
+from evenhand.trainer.checkpoints import latest_complete_checkpoint
+
+TRAINING_KEYS = {
+    "schema", "schema_version", "evenhand_version", "recipe", "recipe_sha256", "seed", "teacher", "student", "corpus", "objective",
+    "supervision", "steps", "epochs", "batch_size", "tokens_seen", "final_losses", "held_out_mlm_loss", "loss_curve",
+}  # fmt: skip
+SUBKEYS = {
+    "teacher": {
+        "name", "model_type", "layers", "hidden_size", "parameters", "weights_sha256", "tokenizer_sha256", "mlm_head",
+    },
+    "student": {"model_type", "layers", "teacher_layers", "parameters", "initialisation", "weights_sha256"},
+    "corpus": {
+        "sources", "fraction", "documents", "sequences", "tokens", "dropped_short", "dropped_unknown", "cut", "held_out_sequences",
+        "content_sha256",
+    },
+    "objective": {"weights", "temperature", "ce_positions", "mlm_probability", "mlm_smoothing"},
+    "supervision": {
+        "name", "mix", "second_view", "alpha", "granularity", "pairs", "mixed_positions", "sequences_with_pair_words",
+    },
+    "held_out_mlm_loss": {"student", "teacher", "n_targets", "unit"},
+    "final_losses": {"ce", "mlm", "cos", "mse"},
+    "recipe": {"teacher", "student", "corpus", "objective", "mixup", "training", "evaluation", "publish"},
+}  # fmt: skip
+
+
+def _distill(recipe: str, run, *overrides: str) -> int:
+    return main(["distill", recipe, *overrides, "--output-dir", str(run)])
+
+
+def _contents(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def run(tiny_recipe, tmp_path):
+    folder = tmp_path / "run"
+    assert _distill(tiny_recipe(), folder) == 0
+    return folder
+
+
+def test_a_run_leaves_a_student_its_recipe_and_the_facts(run, tiny_teacher):
+    assert {path.name for path in run.iterdir()} == {
+        "student",
+        "recipe.yaml",
+        "training.json",
+        "run.json",
+        "cache",
+        "checkpoints",
+    }
+    student, info = AutoModelForMaskedLM.from_pretrained(run / "student", output_loading_info=True)
+    assert student.config.model_type == "distilbert"
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    words = "he said that the nurse is a woman"
+    tokenizers = [AutoTokenizer.from_pretrained(folder) for folder in (run / "student", tiny_teacher)]
+    assert tokenizers[0](words)["input_ids"] == tokenizers[1](words)["input_ids"]
+    facts = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    assert facts.keys() >= TRAINING_KEYS
+    for section, keys in SUBKEYS.items():
+        assert facts[section].keys() >= keys, section
+    assert facts["student"]["parameters"] == student.num_parameters()
+    assert (facts["steps"], facts["batch_size"], facts["seed"]) == (6, 8, 1)
+    assert facts["supervision"]["mixed_positions"] > 20
+    assert [entry["step"] for entry in facts["loss_curve"]] == [2, 4, 6]
+    assert facts["loss_curve"][-1]["mse"] == facts["final_losses"]["mse"]
+    assert facts["held_out_mlm_loss"]["n_targets"] > 0
+    assert facts["corpus"]["sources"][0]["path"] == "corpus.txt"
+    resolved = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
+    assert resolved["objective"]["temperature"] == 2.0  # a default, filled in
+    assert load_recipe(run / "recipe.yaml").sha256 == facts["recipe_sha256"]
+
+
+def test_the_same_recipe_in_a_finished_run_changes_nothing(run, tiny_recipe, capsys):
+    before = _contents(run)
+    capsys.readouterr()
+    assert _distill(tiny_recipe(), run) == 0
+    assert _contents(run) == before
+    assert "held-out MLM loss" in capsys.readouterr().out
+
+
+def test_another_recipe_in_the_same_directory_is_refused(run, tiny_recipe, capsys):
+    before = _contents(run)
+    assert _distill(tiny_recipe(), run, "objective.temperature=3") == 2
+    assert "holds another run" in capsys.readouterr().err
+    assert _contents(run) == before
+
+
+def test_settings_that_do_not_decide_the_student_may_change(run, tiny_recipe):
+    assert _distill(tiny_recipe(), run, "publish.licence=mit", "corpus.workers=2") == 0
+
+
+def test_the_same_recipe_elsewhere_gives_the_same_student_and_facts(run, tiny_recipe, tmp_path):
+    assert _distill(tiny_recipe(), tmp_path / "again") == 0
+    for name in ("training.json", "student/model.safetensors", "student/config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("lost", ["the last checkpoint too", "only the student"])
+def test_an_interrupted_run_goes_on_to_the_same_end(run, tiny_recipe, lost):
+    student, facts = run / "student" / "model.safetensors", run / "training.json"
+    expected = student.read_bytes(), facts.read_bytes()
+    shutil.rmtree(run / "student")
+    facts.unlink()
+    if lost == "the last checkpoint too":
+        last = latest_complete_checkpoint(run / "checkpoints")
+        assert last.name == "checkpoint-6"
+        shutil.rmtree(last)
+        (run / "checkpoints" / ".saving" / "checkpoint-6").mkdir(parents=True)  # a save cut short
+    assert _distill(tiny_recipe(), run) == 0
+    assert (student.read_bytes(), facts.read_bytes()) == expected
+
+
+def test_overrides_replace_values_of_the_recipe(tiny_recipe, tmp_path):
+    assert (
+        _distill(tiny_recipe(), tmp_path / "run", "training.max_steps=3", "mixup.enabled=false", "student.layers=[1]")
+        == 0
+    )
+    facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+    assert facts["steps"] == facts["recipe"]["training"]["max_steps"] == 3
+    assert facts["supervision"] is None
+    assert facts["student"]["teacher_layers"] == [1]
+
+
+def test_an_encoder_gets_a_head_first_and_the_run_says_so(tiny_recipe, tiny_teacher, tmp_path):
+    encoder = tmp_path / "encoder"
+    AutoModelForMaskedLM.from_pretrained(tiny_teacher).base_model.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(tiny_teacher).save_pretrained(encoder)
+    recipe = tiny_recipe(teacher={"path": str(encoder), "mlm_steps": 4, "mlm_batch_size": 8})
+    run = tmp_path / "run"
+    assert _distill(recipe, run) == 0
+    facts = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    assert facts["teacher"]["mlm_head"]["steps"] == 4
+    assert "had no masked-LM head" in facts["teacher"]["mlm_head"]["note"]
+    trained, info = AutoModelForMaskedLM.from_pretrained(run / "teacher", output_loading_info=True)
+    assert not info["missing_keys"]
+    assert all(torch.isfinite(value).all() for value in trained.state_dict().values())
