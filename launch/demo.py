@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.stimuli import builtin_stimuli
@@ -43,6 +43,15 @@ class PlantedTeacher:
     batch_size: int = 64
     learning_rate: float = 2e-3
     initializer_range: float = 0.05
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large a demo is; ``overrides`` are ``section.key=value`` for its recipe, ``planted.yaml``."""
+
+    n_documents: int = 40_000
+    teacher: PlantedTeacher = PlantedTeacher()
+    overrides: tuple[str, ...] = ()
 
 
 def train_planted_teacher(
@@ -89,8 +98,13 @@ def train_planted_teacher(
     )
 
 
-def demo(output_dir: str | Path, seed: int = 0) -> int:
+def demo(output_dir: str | Path, seed: int = 0, size: DemoSize | None = None) -> int:
     """Run the whole path on a planted corpus; every step is skipped if an earlier call has finished it.
+
+    Args:
+        output_dir: everything goes there; ``published/plain`` and ``published/mixup`` are what would go to the Hub.
+        seed: of the corpus, the teacher and both students. The same seed gives the same numbers on one machine.
+        size: default :class:`DemoSize`.
 
     Returns:
         0, or 1 if a published folder does not verify.
@@ -98,16 +112,16 @@ def demo(output_dir: str | Path, seed: int = 0) -> int:
     Raises:
         ValueError: ``output_dir`` holds a demo of another seed, or something else.
     """
-    folder = Path(output_dir)
+    folder, size = Path(output_dir), size or DemoSize()
     _claim(folder, seed)
     _say(1, "planting a corpus with known associations")
-    planted = _plant(folder, seed)
+    planted = _plant(folder, seed, size.n_documents)
     _say(2, "training a small teacher on it")
-    _make_teacher(folder, seed)
+    _make_teacher(folder, seed, size.teacher)
     reports = {}
     for number, (arm, enabled) in enumerate(ARMS.items(), 3):
         _say(number, f"distilling and measuring the {arm} student")
-        reports[arm] = _run_arm(folder, arm, enabled, seed)
+        reports[arm] = _run_arm(folder, arm, _recipe(folder, enabled, seed, size.overrides))
     _say(5, "writing cards, publishing to local folders, verifying them")
     measured = _measured(reports)
     ok = True
@@ -140,10 +154,10 @@ def _claim(folder: Path, seed: int) -> None:
     write_json(marker, {"seed": seed, "associations": ASSOCIATIONS})
 
 
-def _plant(folder: Path, seed: int) -> dict:
+def _plant(folder: Path, seed: int, n_documents: int) -> dict:
     corpus_file, facts_file = folder / "planted" / "corpus.txt", folder / "planted" / "planted.json"
     if not facts_file.is_file():
-        corpus = PlantedCorpus(ASSOCIATIONS, seed=seed)
+        corpus = PlantedCorpus(ASSOCIATIONS, n_documents, seed=seed)
         corpus.write(corpus_file, "all")
         sentences = builtin_stimuli().distinct_sentences
         save_model_folder(folder / "planted" / "tokenizer", build_tokenizer(corpus.documents("all"), also=sentences))
@@ -151,19 +165,17 @@ def _plant(folder: Path, seed: int) -> dict:
     return json.loads(facts_file.read_text(encoding="utf-8"))
 
 
-def _make_teacher(folder: Path, seed: int) -> None:
-    from transformers import AutoTokenizer
-
+def _make_teacher(folder: Path, seed: int, settings: PlantedTeacher) -> None:
     teacher = folder / "teacher"
     if not teacher.is_dir():
         tokenizer = AutoTokenizer.from_pretrained(folder / "planted" / "tokenizer")
         corpus_file = folder / "planted" / "corpus.txt"
-        model = train_planted_teacher(corpus_file, tokenizer, PlantedTeacher(), folder / "teacher_training", seed)
+        model = train_planted_teacher(corpus_file, tokenizer, settings, folder / "teacher_training", seed)
         save_model_folder(teacher, model, tokenizer)
 
 
-def _recipe(folder: Path, enabled: bool, seed: int) -> Recipe:
-    recipe = load_recipe("planted")
+def _recipe(folder: Path, enabled: bool, seed: int, overrides: tuple[str, ...]) -> Recipe:
+    recipe = load_recipe("planted", overrides)
     source = CorpusSource(path=str(folder / "planted" / "corpus.txt"))
     return dataclasses.replace(
         recipe,
@@ -176,10 +188,10 @@ def _recipe(folder: Path, enabled: bool, seed: int) -> Recipe:
     )
 
 
-def _run_arm(folder: Path, arm: str, enabled: bool, seed: int) -> EvaluationReport:
+def _run_arm(folder: Path, arm: str, recipe: Recipe) -> EvaluationReport:
     run = RunDirectory(folder / arm)
     if not run.report_file.is_file():
-        distill(_recipe(folder, enabled, seed), run.path)
+        distill(recipe, run.path)
         evaluate_run(run)
     return EvaluationReport.load(run.report_file)
 

@@ -153,7 +153,8 @@ def stream_corpus(
     def sequences(held_out: bool, seed: int = settings.seed) -> Iterator[dict]:
         for source, text in _take_turns(opened):
             if settings.is_held_out(text) == held_out:
-                for _ in range(1 if held_out else settings.copies(text, source.weight)):
+                copies = settings.copies(text, source.weight)
+                for _ in range(min(copies, 1) if held_out else copies):
                     yield from ({"input_ids": ids} for ids in rules.sequences(text, tokenizer, Counter()))
 
     counts = np.zeros(len(tokenizer), dtype=np.int64)
@@ -163,7 +164,7 @@ def stream_corpus(
         seen += 1
     if not seen:
         raise ValueError("The corpus stream gave no training sequence; check the paths and corpus.fraction.")
-    held_out = list(islice(sequences(True), held_out_sequences)) if settings.held_out else []
+    held_out = [row["input_ids"] for row in islice(sequences(True), held_out_sequences)] if settings.held_out else []
     features = _features(len(tokenizer))
     train = datasets.IterableDataset.from_generator(sequences, features=features, gen_kwargs={"held_out": False})
     train = train.shuffle(seed=settings.seed, buffer_size=shuffle_buffer)
@@ -173,7 +174,9 @@ def stream_corpus(
         "held_out_sequences": len(held_out),
         "token_counts_from_sequences": seen,
     }
-    return Corpus(train, datasets.Dataset.from_list(held_out, features=features), torch.from_numpy(counts), report)
+    return Corpus(
+        train, datasets.Dataset.from_dict({"input_ids": held_out}, features=features), torch.from_numpy(counts), report
+    )
 
 
 def _take_turns(opened: Sequence[Documents]) -> Iterator[tuple[CorpusSource, str]]:
@@ -232,6 +235,7 @@ def _make_shard(job: tuple) -> None:
         rows["held_out" if held_out else "train"] += found if held_out else found * copies
     size = len(tokenizer)
     flat = np.concatenate([np.asarray(row) for row in rows["train"]]) if rows["train"] else np.zeros(0, dtype=np.int64)
+    fates["sequences"], fates["tokens"] = len(rows["train"]), len(flat)  # what is trained on: each copy counts
     temporary = folder / f".{name}-{os.getpid()}"
     temporary.mkdir(parents=True, exist_ok=True)
     for split, found in rows.items():

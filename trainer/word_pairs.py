@@ -116,9 +116,12 @@ class CompiledPairs:
     def __post_init__(self) -> None:
         size = self.boundaries.vocab_size
         self.starts = torch.zeros(size, dtype=torch.bool)
+        # a pattern's inner tokens must join in the text as they do in the pattern: all of them in "grand ##father", none in "step - son"
+        self.inner_joins: dict[tuple[int, ...], list[bool]] = {}
         for table in self.patterns.values():
             for ids in table:
                 self.starts[ids[0]] = True
+                self.inner_joins[ids] = self.boundaries.joined_to_previous(torch.tensor([ids]))[0, 1:].tolist()
 
     def report(self) -> dict:
         """What was matched (pair, and how many forms), what spans several tokens, what was skipped and why."""
@@ -162,9 +165,10 @@ class CompiledPairs:
             ids, joins, real = rows[row]
             for span in sorted(self.patterns, reverse=True):
                 stop = start + span
-                hit = self.patterns[span].get(tuple(ids[start:stop])) if stop <= real else None
-                whole = hit and not joins[start] and not (stop < real and joins[stop]) and all(joins[start + 1 : stop])
-                if whole:
+                seen = tuple(ids[start:stop])
+                hit = self.patterns[span].get(seen) if stop <= real else None
+                alone = hit and not joins[start] and not (stop < real and joins[stop])
+                if alone and joins[start + 1 : stop] == self.inner_joins[seen]:
                     found.append((row * length + start, *hit))
                     taken_row, taken_until = row, stop
                     break
