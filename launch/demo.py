@@ -37,12 +37,14 @@ class PlantedTeacher:
     """Size and training of the small BERT teacher of a planted corpus."""
 
     layers: int = 2
-    hidden_size: int = 64
-    heads: int = 2
-    steps: int = 3000
-    batch_size: int = 64
+    hidden_size: int = 128
+    heads: int = 4
+    steps: int = 2000
+    batch_size: int = 32
     learning_rate: float = 2e-3
+    # a wider start and more masks than usual: otherwise the small model stays on its first plateau for many more steps
     initializer_range: float = 0.05
+    mlm_probability: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ def train_planted_teacher(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         seed=seed,
+        mlm_probability=settings.mlm_probability,
+        max_grad_norm=1.0,
+        weight_decay=0.01,
         logging_steps=500,
     )
 

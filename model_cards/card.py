@@ -102,10 +102,16 @@ def _training(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _pair_list(pairs: Any) -> list[str]:
-    """`["he/she", …]` from lists of two words; anything else is shown as it is."""
+    """`["he/she", "gal/guy (reason)", …]` from lists of two words, and from skipped ones with their reason."""
     if not isinstance(pairs, list):
         return []
-    return ["/".join(map(str, pair)) if isinstance(pair, list) else str(pair) for pair in pairs]
+    return [
+        f"{_pair(entry['pair'])} ({entry['reason']})" if isinstance(entry, dict) else _pair(entry) for entry in pairs
+    ]
+
+
+def _pair(pair: Any) -> str:
+    return "/".join(map(str, pair)) if isinstance(pair, list) else str(pair)
 
 
 def _figure(figure: str | PurePath) -> dict[str, str]:

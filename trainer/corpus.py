@@ -171,6 +171,8 @@ def stream_corpus(
     hashes = [documents.sha256() if documents.source.path else None for documents in opened]
     report = _report(sources, hashes, settings, Counter(), None) | {
         "streaming": True,
+        # not known before the stream has been read to its end
+        **dict.fromkeys(("documents", "sequences", "tokens", "cut", "dropped_short", "dropped_unknown")),
         "held_out_sequences": len(held_out),
         "token_counts_from_sequences": seen,
     }

@@ -154,13 +154,15 @@ class GenderMixup(SupervisionTransform):
 
     def teacher_signals(self, signals: TeacherSignals, plan: Plan, encode: TeacherForward, head_rows) -> TeacherSignals:
         """ȳ through the decoder's inputs, and the mixed hidden target where asked for."""
-        if self.second_view != "twin" or len(plan["twin_input_ids"]) == 0:
+        rows = signals.head_rows is not None and "row_of" in plan
+        hidden = signals.hidden is not None and "hidden_of" in plan
+        if self.second_view != "twin" or not (rows or hidden) or len(plan["twin_input_ids"]) == 0:
             return signals
         twin: Encoded = encode(plan["twin_input_ids"], plan["twin_attention_mask"])
-        if signals.head_rows is not None and "row_of" in plan:
+        if rows:
             other = head_rows(twin, plan["twin_positions"][plan["row_of"]])
             signals.head_rows = self._mix(signals.head_rows, other, plan["row_index"], plan, "row_of")
-        if signals.hidden is not None and "hidden_of" in plan:
+        if hidden:
             other = twin.hidden.flatten(0, 1)[plan["twin_positions"][plan["hidden_of"]]]
             signals.hidden = self._mix(signals.hidden, other, plan["hidden_index"], plan, "hidden_of")
         return signals

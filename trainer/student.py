@@ -90,6 +90,7 @@ def make_student(
         raise ValueError(
             f"A DistilBERT student needs a BERT teacher, not {teacher.config.model_type}; set student.family=same."
         )
+    _layer_stack(teacher)
     chosen = _chosen_layers(layers, teacher.config.num_hidden_layers)
     to_distilbert = family == "distilbert" and teacher.config.model_type == "bert"
     config = _distilbert_config(teacher.config) if to_distilbert else copy.deepcopy(teacher.config)
@@ -155,8 +156,14 @@ def _distilbert_config(config) -> DistilBertConfig:
 
 def _layer_stack(model: PreTrainedModel) -> nn.ModuleList:
     body = model.base_model
-    stack = getattr(getattr(body, "encoder", None), "layer", None)
-    return stack if stack is not None else body.transformer.layer
+    for holder in ("encoder", "transformer"):
+        stack = getattr(getattr(body, holder, None), "layer", None)
+        if isinstance(stack, nn.ModuleList):
+            return stack
+    raise ValueError(
+        f"Layers of a {model.config.model_type} teacher cannot be copied (known: BERT, RoBERTa, DistilBERT and models built like "
+        "them); make the student yourself and pass it to DistillationTrainer."
+    )
 
 
 def _copy_same_family(teacher: PreTrainedModel, student: PreTrainedModel, chosen: Sequence[int], head: bool) -> None:

@@ -234,7 +234,7 @@ def _compile(pairs: WordPairs, tokenizer: PreTrainedTokenizerBase, forms: str, u
             problem = "a word stands in an earlier pair"
         if problem is not None:
             skipped.append({"pair": [first, second], "reason": problem})
-            if len(sides[0][0]) != len(sides[0][1]):
+            if problem.endswith(" tokens"):
                 refused.append(f"{first}/{second} ({problem})")
         else:
             (multi_token if len(sides[0][0]) > 1 else matched).append([first, second])

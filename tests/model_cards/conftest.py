@@ -134,7 +134,7 @@ def training_record():
                 "sha256": "e" * 64,
                 "matched": [["he", "she"], ["man", "woman"]],
                 "multi_token": [],
-                "skipped": [["gal", "guy"]],
+                "skipped": [{"pair": ["gal", "guy"], "reason": "2 and 1 tokens"}],
             },
             "mixed_positions": 4321,
             "sequences_with_pair_words": 210,
