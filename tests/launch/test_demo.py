@@ -12,7 +12,7 @@ from evenhand.launch.demo import DemoSize, PlantedTeacher, demo
 
 SIZE = DemoSize(
     n_documents=1000,
-    teacher=PlantedTeacher(layers=2, hidden_size=16, steps=6, batch_size=16),
+    teacher=PlantedTeacher(layers=2, hidden_size=16, heads=2, steps=6, batch_size=16),
     overrides=("training.max_steps=4", "training.per_device_train_batch_size=16", "training.save_steps=2", "evaluation.poolings=[mean]"),
 )  # fmt: skip
 
@@ -37,7 +37,15 @@ def test_it_prints_planted_beside_measured_and_verifies(folder, capsys):
 def test_the_published_folder_is_complete_and_loads(folder):
     published = folder / "published" / "mixup"
     names = {path.name for path in published.rglob("*") if path.is_file()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "report.json", "seat.png", "planted.png"} <= names
+    assert {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "README.md",
+        "report.json",
+        "seat.png",
+        "planted.png",
+    } <= names
     assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
     _, info = AutoModelForMaskedLM.from_pretrained(published, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
@@ -45,7 +53,9 @@ def test_the_published_folder_is_complete_and_loads(folder):
 
 
 def test_the_card_says_which_arm_it_is(folder):
-    plain, mixup = ((folder / "published" / arm / "README.md").read_text(encoding="utf-8") for arm in ("plain", "mixup"))
+    plain, mixup = (
+        (folder / "published" / arm / "README.md").read_text(encoding="utf-8") for arm in ("plain", "mixup")
+    )
     assert "figures/planted.png" in mixup and plain != mixup
     report = json.loads((folder / "mixup" / "report.json").read_text(encoding="utf-8"))
     assert report["training"]["supervision"]["mixed_positions"] > 0

@@ -35,13 +35,24 @@ def built(tmp_path_factory):
 def test_the_wheel_holds_the_four_packages_and_their_data(built):
     names = set(zipfile.ZipFile(next(built.glob("*.whl"))).namelist())
     assert names >= DATA
-    assert {name.split("/")[1] for name in names if name.startswith("evenhand/")} == {"trainer", "evaluation", "model_cards", "launch"}
+    assert {name.split("/")[1] for name in names if name.startswith("evenhand/")} == {
+        "trainer",
+        "evaluation",
+        "model_cards",
+        "launch",
+    }
     assert not any("tests/" in name or "benchmarks/" in name for name in names)
 
 
 def test_the_source_distribution_can_build_it_again(built):
-    names = {name.split("/", 1)[-1] for name in tarfile.open(next(built.glob("*.tar.gz"))).getnames()}
-    assert {name.removeprefix("evenhand/") for name in DATA} | {"setup.cfg", "pyproject.toml", "LICENSE", "README.md"} <= names
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.split("/", 1)[-1] for name in archive.getnames()}
+    assert {name.removeprefix("evenhand/") for name in DATA} | {
+        "setup.cfg",
+        "pyproject.toml",
+        "LICENSE",
+        "README.md",
+    } <= names
 
 
 def test_the_wheel_runs_where_the_repository_is_not(built, tmp_path):
@@ -51,7 +62,11 @@ def test_the_wheel_runs_where_the_repository_is_not(built, tmp_path):
         "print(r.__file__); print(r.load_recipe('planted').student.layers, len(w.WordPairs.builtin().pairs), len(s.builtin_stimuli().tests))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path), "PATH": ""}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     where, facts = done.stdout.strip().splitlines()[-2:]

@@ -151,7 +151,7 @@ def test_a_licence_is_never_guessed(report):
 
 def test_the_front_matter_survives_the_hub_client(report):
     facts = CardFacts(licence="mit", base_model="org/teacher", datasets=("wikitext", "my own text"), title="Student")
-    card = build_card(report)
+    card = build_card(report, facts)
     data = front_matter(card)
     assert data["library_name"] == "transformers" and data["pipeline_tag"] == "fill-mask" and data["language"] == "en"
     assert data["base_model"] == "org/teacher" and data["datasets"] == ["wikitext"]
@@ -274,13 +274,13 @@ def test_machine_paths_are_cut_and_names_are_kept(report, text, published):
 
 def test_a_transform_that_is_no_mixup_is_named_without_mixup_settings(report):
     report["training"]["supervision"] = {"name": "pair_equalisation", "pairs": {}}
-    card = build_card(report)
+    card = build_card(report, CardFacts())
     assert "`pair_equalisation`" in card and "Beta parameter" not in card
 
 
 def test_a_teacher_trained_with_its_head_is_not_called_the_published_one(report):
     head = {"steps": 9, "seed": 0, "held_out_mlm_loss": 5.0, "note": "n", "trained": "all"}
     report["training"]["teacher"]["mlm_head"] = head
-    assert "not quite the published one" in build_card(report)
+    assert "not quite the published one" in build_card(report, CardFacts())
     head["trained"] = "head"
-    assert "not quite the published one" not in build_card(report)
+    assert "not quite the published one" not in build_card(report, CardFacts())
