@@ -146,13 +146,13 @@ class Grammar:
         if plan.slot is None:
             return {}
         pronouns = self.data["pronouns"][plan.gender]
+        word = getattr(plan.slot, plan.gender)
+        kin, adult = (draw(rng, [getattr(s, plan.gender) for s in self.terms if s.form == f]) for f in ("kin", "adult"))
+        form = draw(rng, self.alternatives(f"person_{plan.slot.form}", None))
+        phrase = self.expand(form, {**pronouns, "name": word, "term": word, "kin": kin, "adult": adult}, None, rng)
+        first = {"person": phrase, "person_obj": phrase, "persons": f"{phrase}'s"}
         if plan.slot.form == "pronoun":
-            first = {"person": pronouns["he"], "person_obj": pronouns["him"], "persons": pronouns["his"]}
-        else:
-            word = getattr(plan.slot, plan.gender)
-            form = draw(rng, self.alternatives(f"person_{plan.slot.form}", None))
-            phrase = self.expand(form, {"name": word, "term": word}, None, rng)
-            first = {"person": phrase, "person_obj": phrase, "persons": f"{phrase}'s"}
+            first |= {"person_obj": pronouns["him"], "persons": pronouns["his"]}
         other = draw(rng, [slot for slot in self.names if slot != plan.slot])
         return {**pronouns, **first, "person_2": getattr(other, draw(rng, GENDERS))}
 

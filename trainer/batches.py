@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import datasets
 import numpy as np
 import pyarrow.compute as pc
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import IterableDataset, Sampler
 
 from evenhand.trainer.randomness import generator_for
 
@@ -73,6 +74,30 @@ class EpochSampler(Sampler[int]):
         rest = [block for block in blocks if len(block) < self.batch_size]
         shuffled = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]
         return torch.cat(shuffled + rest)
+
+
+class EndlessStream(IterableDataset):
+    """A stream read pass after pass, so that it never ends: how much to skip on a resume is then the number of batches seen.
+
+    ``Trainer`` takes all steps for one epoch of a stream; on a resume in the second pass it would skip past the end of the first.
+
+    Args:
+        stream: an iterable data set; where it has ``set_epoch``, each pass is shuffled anew.
+    """
+
+    def __init__(self, stream: IterableDataset) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[dict]:
+        for number in count():
+            if hasattr(self.stream, "set_epoch"):
+                self.stream.set_epoch(number)
+            empty = True
+            for example in self.stream:
+                empty = False
+                yield example
+            if empty:  # as in a worker process that got no part of the stream
+                return
 
 
 def sequence_lengths(dataset) -> torch.Tensor:

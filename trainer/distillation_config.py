@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from transformers import Trainer, TrainingArguments
 
 TEACHER_DTYPES = ("auto", "float32", "float16", "bfloat16")
+SAMPLING_STRATEGIES = ("random", "group_by_length")
 
 
 @dataclass
@@ -60,6 +61,14 @@ class DistillationArguments(TrainingArguments):
         super().__post_init__()
         if self.teacher_dtype not in TEACHER_DTYPES:
             raise ValueError(f"teacher_dtype must be one of {', '.join(TEACHER_DTYPES)}, not {self.teacher_dtype!r}.")
+        if not 0 < self.mlm_probability <= 1:
+            raise ValueError(f"mlm_probability must be above 0 and at most 1, not {self.mlm_probability}.")
+        if not 0 <= self.mlm_smoothing < float("inf"):
+            raise ValueError(f"mlm_smoothing must be 0 (uniform) or above, not {self.mlm_smoothing}.")
+        if self.train_sampling_strategy not in SAMPLING_STRATEGIES:
+            raise ValueError(
+                f"train_sampling_strategy must be one of {', '.join(SAMPLING_STRATEGIES)}, not {self.train_sampling_strategy!r}."
+            )
         if self.head_chunk_size < 1:
             raise ValueError(f"head_chunk_size must be at least 1, not {self.head_chunk_size}.")
         if self.n_gpu > 1:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
-from evenhand.trainer.batches import EpochSampler, PaddingCollator, sequence_lengths
+from evenhand.trainer.batches import EndlessStream, EpochSampler, PaddingCollator, sequence_lengths
 from evenhand.trainer.checkpoints import (
     SAVING,
     completion_facts,
@@ -25,6 +25,7 @@ from evenhand.trainer.checkpoints import (
 )
 from evenhand.trainer.distillation_config import DistillationArguments
 from evenhand.trainer.distillation_step import mean_terms, prepare_micro_batch, student_loss, teacher_signals
+from evenhand.trainer.log_window import LogWindow
 from evenhand.trainer.masking import XlmMasking
 from evenhand.trainer.mlm_parts import MlmParts
 from evenhand.trainer.objective import TERMS, DistillationObjective
@@ -117,11 +118,12 @@ class DistillationTrainer(Trainer):
         self._teacher_parts = None
         if teacher is not None and self.objective.needs_teacher:
             self._teacher_parts = MlmParts(place_teacher(teacher, self.args.device, self.args.teacher_dtype))
-        self._window = _LogWindow(self.args.device)
+        self._window = LogWindow(self.args.device)
         self._counts: dict[str, int] = {"tokens_seen": 0}
         self._counts_before_resume: dict[str, int] = {}
+        self._unlogged_before_resume: dict = {}
         self._saving_into: Path | None = None
-        self.add_callback(_EpochOrder(self))
+        self.add_callback(_ExactResume(self))
 
     def _default_masking(self, token_counts: torch.Tensor | None) -> XlmMasking:
         tokenizer, args = self.processing_class, self.args
@@ -141,12 +143,14 @@ class DistillationTrainer(Trainer):
             raise ValueError("DistillationTrainer: training needs a train_dataset.")
         streaming = isinstance(self.train_dataset, IterableDataset)
         self._train_sampler = None
+        dataset = self.train_dataset
         if streaming:
+            dataset = EndlessStream(dataset)
             self.accelerator.dataloader_config.dispatch_batches = False
         else:
             self._train_sampler = self._sampler()
         loader = DataLoader(
-            self.train_dataset,
+            dataset,
             batch_size=self._train_batch_size,
             sampler=self._train_sampler,
             drop_last=self.args.dataloader_drop_last,
@@ -160,8 +164,6 @@ class DistillationTrainer(Trainer):
 
     def _sampler(self) -> EpochSampler:
         strategy, args = self.args.train_sampling_strategy, self.args
-        if strategy not in ("random", "group_by_length"):
-            raise ValueError(f"train_sampling_strategy must be random or group_by_length, not {strategy!r}.")
         return EpochSampler(
             len(self.train_dataset),
             args.data_seed if args.data_seed is not None else args.seed,
@@ -172,6 +174,8 @@ class DistillationTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device):
         """Fetch one optimiser step's micro-batches, corrupt them, and count both denominators in one collective."""
         batches = []
+        if self.control.should_training_stop:  # all steps were done before a resume
+            return batches, None
         for number in range(num_batches):
             batch = next(epoch_iterator, None)
             if batch is None:
@@ -299,7 +303,9 @@ class DistillationTrainer(Trainer):
             newest = latest_complete_checkpoint(self.args.output_dir)
             resume_from_checkpoint = str(newest) if newest else None
         if resume_from_checkpoint:
-            self._counts_before_resume = completion_facts(resume_from_checkpoint).get("counts", {})
+            facts = completion_facts(resume_from_checkpoint)
+            self._counts_before_resume = facts.get("counts", {})
+            self._unlogged_before_resume = facts.get("unlogged", {})
         result = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
         if self._window.steps:  # steps since the last log: nobody has looked at them yet
             self._window_terms()
@@ -314,6 +320,21 @@ class DistillationTrainer(Trainer):
         totals = self.accelerator.reduce(mine, "sum").tolist()
         return {name: n + self._counts_before_resume.get(name, 0) for name, n in zip(names, totals, strict=True)}
 
+    def _unlogged(self) -> dict:
+        """The log window and ``Trainer``'s own loss sum, which it forgets on a resume: the next log would leave out steps."""
+        mine = torch.cat([self._window.sums, self._tr_loss.reshape(1)])
+        of_processes = self.accelerator.gather(mine[None]).tolist()
+        return self._window.state() | {"of_processes": of_processes, "last_logged": self._globalstep_last_logged}
+
+    def _restore_unlogged(self) -> None:
+        facts, self._unlogged_before_resume = self._unlogged_before_resume, {}
+        if len(facts.get("of_processes", [])) != self.args.world_size:
+            return
+        mine = torch.tensor(facts["of_processes"][self.args.process_index], device=self.args.device)
+        self._window.restore(facts, mine[:-1])
+        self._tr_loss += mine[-1]
+        self._globalstep_last_logged = facts["last_logged"]
+
     def _get_output_dir(self, trial) -> str:
         return str(self._saving_into) if self._saving_into else super()._get_output_dir(trial)
 
@@ -327,6 +348,7 @@ class DistillationTrainer(Trainer):
             discard_unfinished(run_dir)
         self.accelerator.wait_for_everyone()
         facts = {"step": self.state.global_step, "processes": self.args.world_size, "counts": self.total_counts()}
+        facts["unlogged"] = self._unlogged()
         self._saving_into = run_dir / SAVING
         try:
             super()._save_checkpoint(model, trial)
@@ -355,37 +377,23 @@ class DistillationTrainer(Trainer):
         self.accelerator.wait_for_everyone()
 
 
-class _LogWindow:
-    """Sums and counts since the last log, kept on the device: reading them each step would wait for it."""
+class _ExactResume(TrainerCallback):
+    """Sets the sampler's epoch at each epoch's start, the first after a resume included, and restores what was not logged yet.
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.clear()
-
-    def clear(self) -> None:
-        self.sums = torch.zeros(len(TERMS), device=self.device)
-        self.counts = torch.zeros(2, dtype=torch.long, device=self.device)
-        self.broken_since = torch.full((len(TERMS),), torch.iinfo(torch.long).max, device=self.device)
-        self.steps = 0
-
-    def count(self, counts: torch.Tensor) -> None:
-        self.counts = self.counts + counts
-        self.steps += 1
-
-    def add(self, sums: torch.Tensor, step: int) -> None:
-        self.sums = self.sums + sums
-        self.broken_since = torch.where(sums.isfinite(), self.broken_since, self.broken_since.clamp(max=step))
-
-
-class _EpochOrder(TrainerCallback):
-    """Sets the sampler's epoch at each epoch's start, the first after a resume included."""
+    A run resumed when all its steps are done, but not its epoch, stops here: ``Trainer`` would train one step more.
+    """
 
     def __init__(self, trainer: DistillationTrainer) -> None:
         self.trainer = trainer
 
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self.trainer._restore_unlogged()
+
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:
         if self.trainer._train_sampler is not None:
             self.trainer._train_sampler.set_epoch(int(state.epoch or 0))
+        if state.global_step >= state.max_steps:
+            control.should_training_stop = True
 
 
 def _call_inside(wrapped: nn.Module, inner: nn.Module, function: Callable, argument: torch.Tensor):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -66,7 +67,7 @@ def load_teacher(path: str, revision: str | None = None, seed: int = 0) -> Loade
             )
     except ValueError as error:
         raise ValueError(f"Teacher {path} has no masked-LM form in transformers: {_first_line(error)}") from None
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the second: a weights file that was cut short
         raise FileNotFoundError(f"Teacher {path} could not be loaded: {_first_line(error)}") from None
     finally:
         transformers_logging.set_verbosity(verbosity)

@@ -63,7 +63,7 @@ def test_written_file_holds_one_document_a_line(corpus, tmp_path):
 @pytest.mark.parametrize("strength", [-1.0, -0.5, 0.0, 0.3, 1.0])
 @pytest.mark.parametrize("contrast", list(CONTRASTS))
 def test_realised_strength_is_the_one_asked_for(contrast, strength):
-    planted = PlantedCorpus({contrast: strength}, n_documents=4000, seed=1).planted()["associations"]
+    planted = PlantedCorpus({contrast: strength}, n_documents=2000, seed=1).planted()["associations"]
     for association, entry in planted.items():
         wanted = strength if association.endswith(f":{contrast}") else 0.0
         assert entry["strength"] == wanted
@@ -89,7 +89,7 @@ def test_planted_is_ready_for_json_and_names_the_seat_tests(corpus):
 
 @pytest.mark.parametrize("strengths", [{}, STRENGTHS, {"math_arts": 1.0}, {"math_arts": 1.0, "science_arts": 1.0}])
 def test_each_word_is_as_frequent_as_its_partner_at_any_strength(strengths):
-    grammar, documents = load_grammar(), PlantedCorpus(strengths, n_documents=6000, seed=2).documents("all")
+    grammar, documents = load_grammar(), PlantedCorpus(strengths, n_documents=4000, seed=2).documents("all")
     counts = Counter(word for document in documents for word in words_of(document))
     pairs = [(slot.male.lower(), slot.female.lower()) for slot in grammar.names + grammar.terms]
     for male, female in [*pairs, ("he", "she"), ("himself", "herself")]:

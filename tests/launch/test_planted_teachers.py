@@ -14,7 +14,7 @@ from evenhand.launch.demo import ASSOCIATIONS, PlantedTeacher, train_planted_tea
 from evenhand.launch.planted_corpus import PlantedCorpus
 from evenhand.launch.planted_tokenizer import build_tokenizer
 
-SEEDS = range(8)
+SEEDS = range(10, 18)  # none of them was looked at while the grammar and the settings were chosen
 
 
 def measured(job):
