@@ -94,13 +94,13 @@ def _opening(runs: dict, command: str) -> list[str]:
     weights = " / ".join(f"{name} {value:g}" for name, value in objective["weights"].items())
     head = teacher["mlm_head"]
     return [
-        f"# {Path(teacher['name'].rstrip('/')).parent.name or teacher['name']}: plain distillation against gender mixup",
+        f"# {_title(teacher['name'])}: plain distillation against gender mixup",
         "",
         "Written by a command from the runs' reports; no number here was typed.",
         "",
         f"- Command: `{command}`",
         f"- Environment: {', '.join(f'{key} {value}' for key, value in report.data['environment'].items())}; evenhand "
-        f"{report.data['evenhand_version']}, commit {_commit()}.",
+        f"{report.data['evenhand_version']}; page written at commit {_commit()}.",
         f"- Teacher: `{teacher['name']}`, {teacher['layers']} layers, width {teacher['hidden_size']}."
         + (
             f" {head['note']} Trained: {head['trained']}. Its SEAT numbers below are those of the teacher after that training."
@@ -137,9 +137,25 @@ def _measures(runs: dict) -> list[str]:
         for arm, reports in runs.items():
             results = [r.measures["seat"][number]["model"] for r in reports.values()]
             cells = [_spread([result["tests"][names[label]]["effect_size"] for result in results]) for label in labels]
-            lines.append(f"| **{arm}, mean ± s.d.** | {' | '.join(cells)} | {_spread([_mean_d(r) for r in results])} |")
+            lines.append(
+                f"| **{arm}, mean ± s.d.** | {' | '.join(cells)} | {_spread([_mean_d(r) for r in results], signed=False)} |"
+            )
+        lines.append(_paired_row(runs, number, [names[label] for label in labels]))
         lines += ["", *_differences(runs, number, labels, names), ""]
     return lines
+
+
+def _paired_row(runs: dict, number: int, names: list[str]) -> str:
+    """Difference of d per test, paired by seed; the last cell, of mean |d|, stands in the table below with its p."""
+
+    def effects(arm: str, name: str) -> list[float]:
+        return [r.measures["seat"][number]["model"]["tests"][name]["effect_size"] for r in runs[arm].values()]
+
+    cells = []
+    for name in names:
+        i = t_interval([m - p for m, p in zip(effects("mixup", name), effects("plain", name), strict=True)])
+        cells.append(f"{_number(i.mean)} [{_number(i.low)}, {_number(i.high)}]")
+    return f"| mixup − plain, paired, 95 % | {' | '.join(cells)} | see below |"
 
 
 def _row(title: str, result: dict, labels: list[str], names: dict) -> str:
@@ -179,7 +195,7 @@ def _differences(runs: dict, number: int, labels: list[str], names: dict) -> lis
     )
     lines += [
         "",
-        f"Mixup against plain: **{verdict}** at 95 % over seeds (half-width of the interval {reach:.3f}; one comparison of several on this page, not corrected). The interval is over training seeds only; the eight words a side add uncertainty of their own.",
+        f"Mixup against plain: **{verdict}** at 95 % over seeds (half-width of the interval {reach:.3f}; several comparisons stand on this page, none is corrected for the others). The interval is over training seeds only; the eight words a side add uncertainty of their own.",
     ]
     return lines
 
@@ -205,7 +221,7 @@ def _losses(runs: dict) -> list[str]:
     teacher = _first(runs).training["held_out_mlm_loss"]
     lines += [
         "",
-        f"Teacher: {teacher['teacher']:.4f} ({teacher['n_targets']:,} masked tokens). Mixup − plain, paired: {i.mean:+.4f} [{i.low:+.4f}, {i.high:+.4f}], {i.n} seeds.",
+        f"Teacher: {teacher['teacher']:.4f} ({teacher['n_targets']:,} masked tokens). Mixup − plain, paired: {_number(i.mean, digits=4)} [{_number(i.low, digits=4)}, {_number(i.high, digits=4)}], {i.n} seeds.",
         "",
     ]
     return lines
@@ -224,6 +240,11 @@ def _reports(runs: dict, directory: Path) -> list[str]:
     return lines
 
 
+def _title(name: str) -> str:
+    """``package:NAME/FOLDER`` and long paths by the part that says what the model is."""
+    return name.removeprefix("package:").split("/")[0] if name.startswith("package:") else Path(name).name
+
+
 def _commit() -> str:
     found = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
@@ -235,10 +256,10 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values))
 
 
-def _number(value: float, signed: bool = True) -> str:
-    return f"{value:+.3f}".replace("-", "−") if signed else f"{value:.3f}"
+def _number(value: float, signed: bool = True, digits: int = 3) -> str:
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
 
 
 def _spread(values: list[float], digits: int = 3, signed: bool = True) -> str:
-    mean = f"{np.mean(values):{'+' if signed else ''}.{digits}f}".replace("-", "−")
+    mean = _number(float(np.mean(values)), signed, digits)
     return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
