@@ -63,7 +63,7 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
 
     with state.main_process_first():
         corpus = _corpus(recipe, run, teacher.tokenizer)
-    _check_pair_words(supervision, corpus)
+    _check_pair_words(supervision, corpus, run)
     teacher, head_facts = _teacher_with_head(recipe, run, teacher, corpus)
     # made after the teacher's head, which is copied, may have been trained
     student, student_plan = make_student(teacher.model, seed=arguments.seed, **asdict(recipe.student))
@@ -159,11 +159,12 @@ def _corpus(recipe: Recipe, run: RunDirectory, tokenizer: PreTrainedTokenizerBas
     return prepare_corpus(section.sources, tokenizer, section, section.cache_dir or run.cache, section.workers)
 
 
-def _check_pair_words(supervision: SupervisionTransform, corpus: Corpus) -> None:
+def _check_pair_words(supervision: SupervisionTransform, corpus: Corpus, run: RunDirectory) -> None:
     """A mixup that never meets a word of its pairs would be a plain run under another name."""
     if not isinstance(supervision, GenderMixup):
         return
     if not supervision.finds_words(corpus.train, corpus.token_counts):
+        run.release()
         raise ValueError(
             f"The corpus holds no word of the pairs ({supervision.compiled.pairs.source}), so the mixup would change nothing; "
             "use a larger corpus, other pairs, or mixup.enabled=false."

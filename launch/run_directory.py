@@ -48,13 +48,19 @@ class RunDirectory:
                 raise ValueError(
                     f"Output directory {self.path} holds another run (its recipe differs); choose another --output-dir or delete it."
                 )
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        elif self.path.is_dir() and any(path != self.cache for path in self.path.iterdir()):
             raise ValueError(
                 f"Output directory {self.path} is not empty and holds no run; choose another --output-dir."
             )
         self.path.mkdir(parents=True, exist_ok=True)
         recipe.save(self.recipe_file)
         write_json(marker, {"recipe_sha256": recipe.sha256})
+
+    def release(self) -> None:
+        """Undo :meth:`claim` for a recipe that turned out unusable before training; the tokenised corpus stays."""
+        if not self.checkpoints.exists():
+            for file in (self.path / RUN_FILE, self.recipe_file):
+                file.unlink(missing_ok=True)
 
     def recipe(self) -> Recipe:
         """The resolved recipe of the run.

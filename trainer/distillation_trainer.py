@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
-from transformers.trainer_utils import rotate_checkpoints
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evenhand.trainer.batches import EndlessStream, EpochSampler, PaddingCollator, sequence_lengths
-from evenhand.trainer.checkpoints import (
-    SAVING,
-    completion_facts,
-    discard_unfinished,
-    latest_complete_checkpoint,
-    publish_checkpoint,
-)
+from evenhand.trainer.checkpoints import latest_complete_checkpoint
 from evenhand.trainer.distillation_config import DistillationArguments
 from evenhand.trainer.distillation_step import mean_terms, prepare_micro_batch, student_loss, teacher_signals
-from evenhand.trainer.log_window import LogWindow
 from evenhand.trainer.masking import XlmMasking
 from evenhand.trainer.mlm_parts import MlmParts
 from evenhand.trainer.objective import TERMS, DistillationObjective
 from evenhand.trainer.randomness import derive_seed, generator_for
+from evenhand.trainer.redirected_forward import call_inside
+from evenhand.trainer.resumable_trainer import ResumableTrainer
 from evenhand.trainer.student import freeze_position_embeddings
 from evenhand.trainer.supervision import SupervisionTransform
 from evenhand.trainer.teacher import check_same_vocabulary, check_widths, place_teacher
@@ -42,7 +32,7 @@ class NonFiniteLossError(RuntimeError):
     """A loss term became NaN or infinite; the last checkpoint written before is good."""
 
 
-class DistillationTrainer(Trainer):
+class DistillationTrainer(ResumableTrainer):
     """Distils ``teacher`` into ``model`` with the objective of DistilBERT (Sanh et al. 2019) and optional supervision transforms.
 
     Means are over the whole optimiser step (all micro-batches, all processes), so the gradient does not depend on how a batch
@@ -118,12 +108,6 @@ class DistillationTrainer(Trainer):
         self._teacher_parts = None
         if teacher is not None and self.objective.needs_teacher:
             self._teacher_parts = MlmParts(place_teacher(teacher, self.args.device, self.args.teacher_dtype))
-        self._window = LogWindow(self.args.device)
-        self._counts: dict[str, int] = {"tokens_seen": 0}
-        self._counts_before_resume: dict[str, int] = {}
-        self._unlogged_before_resume: dict = {}
-        self._saving_into: Path | None = None
-        self.add_callback(_ExactResume(self))
 
     def _default_masking(self, token_counts: torch.Tensor | None) -> XlmMasking:
         tokenizer, args = self.processing_class, self.args
@@ -142,7 +126,6 @@ class DistillationTrainer(Trainer):
         if self.train_dataset is None:
             raise ValueError("DistillationTrainer: training needs a train_dataset.")
         streaming = isinstance(self.train_dataset, IterableDataset)
-        self._train_sampler = None
         dataset = self.train_dataset
         if streaming:
             dataset = EndlessStream(dataset)
@@ -227,7 +210,7 @@ class DistillationTrainer(Trainer):
                 )
 
         torch.manual_seed(inputs["dropout_seed"])
-        loss, sums = _call_inside(model, student.model, loss_inside, inputs["input_ids"])
+        loss, sums = call_inside(model, student.model, loss_inside, inputs["input_ids"])
         if not inputs["evaluating"]:
             self._window.add(sums, self.state.global_step + 1)
         # DDP and ZeRO average gradients over processes; the denominators are global already
@@ -274,11 +257,16 @@ class DistillationTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the unweighted mean of every term since the last log; stop on a term that is not finite."""
         if "loss" in logs and self._window.steps:
-            logs |= self._window_terms()
+            logs |= self.check_finite()
             self._window.clear()
         super().log(logs, start_time)
 
-    def _window_terms(self) -> dict[str, float]:
+    def check_finite(self) -> dict[str, float]:
+        """Unweighted means of the terms since the last log.
+
+        Raises:
+            NonFiniteLossError: one of them is not finite; the first step and the terms are named.
+        """
         sums = self.accelerator.reduce(self._window.sums, "sum")
         terms = mean_terms(sums, self.objective.denominators(self._window.counts), self.objective)
         broken = [name for name, value in terms.items() if not math.isfinite(value)]
@@ -294,132 +282,3 @@ class DistillationTrainer(Trainer):
                 f"checkpoint is {latest_complete_checkpoint(self.args.output_dir) or 'none'}. Lower the learning rate or check the data."
             )
         return terms
-
-    # -- checkpoints -----------------------------------------------------------------------------------------------
-
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
-        """As ``Trainer.train``; ``resume_from_checkpoint=True`` takes the newest *complete* checkpoint, if there is one."""
-        if resume_from_checkpoint is True:
-            newest = latest_complete_checkpoint(self.args.output_dir)
-            resume_from_checkpoint = str(newest) if newest else None
-        if resume_from_checkpoint:
-            facts = completion_facts(resume_from_checkpoint)
-            self._counts_before_resume = facts.get("counts", {})
-            self._unlogged_before_resume = facts.get("unlogged", {})
-        result = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
-        if self._window.steps:  # steps since the last log: nobody has looked at them yet
-            self._window_terms()
-        return result
-
-    def total_counts(self) -> dict[str, int]:
-        """Tokens seen and what the supervision transform counted, over all processes and before a resume."""
-        names = sorted(
-            {*self._counts, *self._counts_before_resume}
-        )  # a finished run that is resumed counts nothing new
-        mine = torch.tensor([self._counts.get(name, 0) for name in names], device=self.args.device)
-        totals = self.accelerator.reduce(mine, "sum").tolist()
-        return {name: n + self._counts_before_resume.get(name, 0) for name, n in zip(names, totals, strict=True)}
-
-    def _unlogged(self) -> dict:
-        """The log window and ``Trainer``'s own loss sum, which it forgets on a resume: the next log would leave out steps."""
-        mine = torch.cat([self._window.sums, self._tr_loss.reshape(1)])
-        of_processes = self.accelerator.gather(mine[None]).tolist()
-        return self._window.state() | {"of_processes": of_processes, "last_logged": self._globalstep_last_logged}
-
-    def _restore_unlogged(self) -> None:
-        facts, self._unlogged_before_resume = self._unlogged_before_resume, {}
-        if len(facts.get("of_processes", [])) != self.args.world_size:
-            return
-        mine = torch.tensor(facts["of_processes"][self.args.process_index], device=self.args.device)
-        self._window.restore(facts, mine[:-1])
-        self._tr_loss += mine[-1]
-        self._globalstep_last_logged = facts["last_logged"]
-
-    def _get_output_dir(self, trial) -> str:
-        return str(self._saving_into) if self._saving_into else super()._get_output_dir(trial)
-
-    def _save_checkpoint(self, model: nn.Module, trial) -> None:
-        """Write under ``.saving/``, then rename: a kill or a full disk leaves no torn checkpoint."""
-        if self._window.steps:
-            self._window_terms()  # a broken student must not replace a good checkpoint
-        run_dir = Path(super()._get_output_dir(trial))
-        name = f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:
-            discard_unfinished(run_dir)
-        self.accelerator.wait_for_everyone()
-        facts = {"step": self.state.global_step, "processes": self.args.world_size, "counts": self.total_counts()}
-        facts["unlogged"] = self._unlogged()
-        self._saving_into = run_dir / SAVING
-        try:
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                publish_checkpoint(run_dir, name, facts)
-        except (
-            OSError,
-            RuntimeError,
-            SafetensorError,
-        ) as error:  # torch and safetensors each name a full disk their own way
-            shutil.rmtree(self._saving_into, ignore_errors=True)
-            raise RuntimeError(
-                f"Checkpoint {name} could not be written ({str(error).splitlines()[0]}); free {_free_gib(run_dir)} GiB. The last "
-                f"complete checkpoint is {latest_complete_checkpoint(run_dir) or 'none'}; free disk space and run again to resume."
-            ) from error
-        finally:
-            self._saving_into = None
-        if self.args.should_save:
-            rotate_checkpoints(
-                output_dir=str(run_dir),
-                save_total_limit=self.args.save_total_limit,
-                best_model_checkpoint=self.state.best_model_checkpoint,
-                use_mtime=False,
-            )
-        self.accelerator.wait_for_everyone()
-
-
-class _ExactResume(TrainerCallback):
-    """Sets the sampler's epoch at each epoch's start, the first after a resume included, and restores what was not logged yet.
-
-    A run resumed when all its steps are done, but not its epoch, stops here: ``Trainer`` would train one step more.
-    """
-
-    def __init__(self, trainer: DistillationTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        self.trainer._restore_unlogged()
-
-    def on_epoch_begin(self, args, state, control, **kwargs) -> None:
-        if self.trainer._train_sampler is not None:
-            self.trainer._train_sampler.set_epoch(int(state.epoch or 0))
-        if state.global_step >= state.max_steps:
-            control.should_training_stop = True
-
-
-def _call_inside(wrapped: nn.Module, inner: nn.Module, function: Callable, argument: torch.Tensor):
-    """Run ``function(argument)`` as if it were ``inner``'s forward, through ``wrapped``'s call.
-
-    DDP and DeepSpeed synchronise gradients for what happens inside their forward; a loss computed there needs no logits to
-    leave it. ``inner`` is restored before ``function`` runs, so the student's own calls are ordinary ones.
-    """
-    original = inner.__dict__.get("forward")
-
-    def restore() -> None:
-        if original is None:
-            inner.__dict__.pop("forward", None)
-        else:
-            inner.forward = original
-
-    def once(*args):
-        restore()
-        return function(*args)
-
-    inner.forward = once
-    try:
-        return wrapped(argument)
-    finally:
-        restore()
-
-
-def _free_gib(path: Path) -> str:
-    return f"{shutil.disk_usage(path).free / 2**30:.1f}"
