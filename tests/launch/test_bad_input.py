@@ -186,7 +186,9 @@ def test_a_corpus_without_a_pair_word_is_refused_with_the_mixup_on(capsys, tiny_
     line = _refused(capsys, "distill", recipe, "--output-dir", run)
     assert "holds no word of the pairs" in line and "mixup.enabled=false" in line
     _nothing_made(run)
-    assert main(["distill", recipe, "mixup.enabled=false", "--output-dir", str(tmp_path / "plain")]) == 0
+    assert (
+        main(["distill", recipe, "mixup.enabled=false", "--output-dir", str(run)]) == 0
+    )  # the directory is free again
 
 
 def test_a_corpus_of_short_lines_says_how_many_were_dropped(capsys, tiny_recipe, tmp_path):
