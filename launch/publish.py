@@ -13,13 +13,14 @@ from evenhand.model_cards.figures import draw_seat_figure
 
 
 def card_facts(recipe: Recipe) -> CardFacts:
-    """The recipe's publish section as declared facts; data sets default to the names of the corpus's sources.
+    """The recipe's publish section as declared facts; data sets default to the corpus's sources on the Hub (local files stand in
+    the card's corpus table, under names that mean nothing to others).
 
     Raises:
         ValueError: a fact is not of the form that the Hub accepts.
     """
     facts = asdict(recipe.publish)
-    facts["datasets"] = facts["datasets"] or [source.label for source in recipe.corpus.sources]
+    facts["datasets"] = facts["datasets"] or [source.hub for source in recipe.corpus.sources if source.hub]
     return CardFacts(**facts)
 
 
