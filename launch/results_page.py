@@ -186,7 +186,7 @@ def _differences(runs: dict, number: int, labels: list[str], names: dict) -> lis
     ):
         i = t_interval(differences)
         lines.append(
-            f"| {title} | {_number(i.mean)} | [{_number(i.low)}, {_number(i.high)}] | {i.p_value:.3f} | {i.n} |"
+            f"| {title} | {_number(i.mean)} | [{_number(i.low)}, {_number(i.high)}] | {_probability(i.p_value)} | {i.n} |"
         )
     i = t_interval(pairs)
     reach = (i.high - i.low) / 2
@@ -258,6 +258,10 @@ def _mean(values: list[float]) -> float:
 
 def _number(value: float, signed: bool = True, digits: int = 3) -> str:
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def _probability(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _spread(values: list[float], digits: int = 3, signed: bool = True) -> str:
