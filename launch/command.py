@@ -14,8 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0: done; 1: failed; 2: wrong usage or bad input.
     """
-    parser = _parser()
-    options = parser.parse_args(argv)
+    options = _parse(argv)
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
@@ -25,6 +24,17 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(options, error, 2)
     except (RuntimeError, OSError) as error:
         return _fail(options, error, 1)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    """As ``parse_args``, but ``key=value`` may also follow an option, which argparse gives up on."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and not (hasattr(options, "overrides") and all("=" in word and not word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
+    return options
 
 
 def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
@@ -101,7 +111,10 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("model", help="a run directory, a model folder, or a model on the Hub")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the recipe's evaluation section")
     parser.add_argument("--reference", help="a model to compare with (a run takes its teacher)")
-    parser.add_argument("--output-dir", help="where report.json goes (default: the run)")
+    parser.add_argument(
+        "--output-dir",
+        help="where report.json goes (default: a run's own directory; the report of a bare model is printed only)",
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> int:

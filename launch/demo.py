@@ -83,8 +83,10 @@ def train_planted_teacher(
             pad_token_id=tokenizer.pad_token_id,
         )
         model = BertForMaskedLM(config)
+    # the students' settings: what is held out from them is then held out from their teacher too
+    held_out_like_students = CorpusSettings(**load_recipe("planted").corpus.choices())
     corpus = prepare_corpus(
-        [CorpusSource(path=str(corpus_file))], tokenizer, CorpusSettings(max_length=64), work_dir / "cache"
+        [CorpusSource(path=str(corpus_file))], tokenizer, held_out_like_students, work_dir / "cache"
     )
     return train_mlm_head(
         model,

@@ -56,8 +56,8 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
     student, _ = make_student(teacher.model, seed=arguments.seed, **asdict(recipe.student))
     check_widths(student, teacher.model, recipe.objective.alpha_cos)
     supervision = _supervision(recipe, pairs, teacher.tokenizer)
-    require_disk(run.path, _bytes_needed(student))
-    _claim(run, recipe)
+    require_disk(run.path, _bytes_needed(student, teacher))
+    _claim(run, recipe, _inputs(recipe, teacher, pairs))
     if run.training_file.is_file() and run.student.is_dir():
         return run
 
@@ -74,15 +74,16 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
         objective=recipe.objective,
         supervision=supervision,
         train_dataset=corpus.train,
+        eval_dataset=corpus.held_out if len(corpus.held_out) else None,
         processing_class=teacher.tokenizer,
         teacher_processing_class=teacher.tokenizer,
         token_counts=corpus.token_counts,
     )
     trainer.train(resume_from_checkpoint=True)
     counts = trainer.total_counts()
+    held_out = _held_out(student, teacher, corpus, recipe)  # by all processes together: its sums are gathered
     if state.is_main_process:
         save_model_folder(run.student, trainer.accelerator.unwrap_model(student), teacher.tokenizer)
-        held_out = _held_out(student, teacher, corpus)
         facts = _training_facts(
             recipe, trainer, teacher, head_facts, student_plan, corpus, supervision, counts, held_out
         )
@@ -97,7 +98,7 @@ def prepare_teacher(recipe: Recipe, run: RunDirectory) -> str:
     if teacher.has_mlm_head:
         return recipe.teacher.path
     # only these sections decide the teacher: it stays good when the students' settings change
-    _claim(run, Recipe(teacher=recipe.teacher, corpus=recipe.corpus))
+    _claim(run, Recipe(teacher=recipe.teacher, corpus=recipe.corpus), _inputs(recipe, teacher, None))
     if not run.teacher.is_dir():
         _teacher_with_head(recipe, run, teacher, _corpus(recipe, run, teacher.tokenizer))
     return str(run.teacher.absolute())
@@ -111,10 +112,10 @@ def _checked_teacher(recipe: Recipe) -> LoadedTeacher:
     return teacher
 
 
-def _claim(run: RunDirectory, recipe: Recipe) -> None:
+def _claim(run: RunDirectory, recipe: Recipe, inputs: dict) -> None:
     state = PartialState()
     if state.is_main_process:
-        run.claim(recipe)
+        run.claim(recipe, inputs)
     state.wait_for_everyone()
 
 
@@ -147,9 +148,20 @@ def _check_head(recipe: Recipe, teacher: LoadedTeacher) -> None:
         )
 
 
-def _bytes_needed(student: PreTrainedModel) -> int:
-    """Three checkpoints (one being written beside two kept) of weights and two Adam moments in fp32, and the student."""
-    return (3 * 3 + 1) * 4 * student.num_parameters()
+def _bytes_needed(student: PreTrainedModel, teacher: LoadedTeacher) -> int:
+    """Three checkpoints (one being written beside two kept) of weights and two Adam moments in fp32, and the model; the same for a
+    teacher that needs a head."""
+    models = [student] if teacher.has_mlm_head else [student, teacher.model]
+    return sum((3 * 3 + 1) * 4 * model.num_parameters() for model in models)
+
+
+def _inputs(recipe: Recipe, teacher: LoadedTeacher, pairs: WordPairs | None) -> dict:
+    """Hashes of what the recipe names by path, so that a run does not go on with other contents."""
+    return {
+        "teacher": weights_sha256(teacher.model),
+        "corpus": None if recipe.corpus.streaming else [source.open().sha256() for source in recipe.corpus.sources],
+        "pairs": pairs.sha256 if pairs else None,
+    }
 
 
 def _corpus(recipe: Recipe, run: RunDirectory, tokenizer: PreTrainedTokenizerBase) -> Corpus:
@@ -188,6 +200,7 @@ def _teacher_with_head(
             learning_rate=section.mlm_learning_rate,
             batch_size=section.mlm_batch_size,
             seed=section.mlm_seed,
+            **_machine_arguments(recipe),
         )
         facts = {
             "teacher": section.path,
@@ -196,8 +209,8 @@ def _teacher_with_head(
             "learning_rate": section.mlm_learning_rate,
             "batch_size": section.mlm_batch_size,
             "seed": section.mlm_seed,
-            "held_out_mlm_loss": _loss_or_none(teacher.model, teacher.tokenizer, corpus)[0],
-            "note": f"The teacher {Path(section.path).name} had no masked-LM head; one was trained for {section.mlm_steps} steps.",
+            "held_out_mlm_loss": _loss_or_none(teacher.model, teacher.tokenizer, corpus, recipe)[0],
+            "note": f"The teacher {section.path} had no masked-LM head; one was trained for {section.mlm_steps} steps.",
         }
         if PartialState().is_main_process:
             save_model_folder(run.teacher, teacher.model, teacher.tokenizer, extra={MLM_HEAD_FILE: facts})
@@ -213,17 +226,23 @@ def read_head_facts(path: str) -> dict | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
+def _machine_arguments(recipe: Recipe) -> dict:
+    """What of ``training`` holds for every training and evaluation of a run: one process has one precision and device."""
+    names = ("fp16", "bf16", "tf32", "use_cpu", "dataloader_num_workers", "disable_tqdm", "report_to")
+    return {name: recipe.training[name] for name in names if name in recipe.training}
+
+
 def _loss_or_none(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, recipe: Recipe
 ) -> tuple[float | None, int]:
     if len(corpus.held_out) == 0:
         return None, 0
-    return held_out_mlm_loss(model, tokenizer, corpus.held_out, corpus.token_counts)
+    return held_out_mlm_loss(model, tokenizer, corpus.held_out, corpus.token_counts, **_machine_arguments(recipe))
 
 
-def _held_out(student: PreTrainedModel, teacher: LoadedTeacher, corpus: Corpus) -> dict:
+def _held_out(student: PreTrainedModel, teacher: LoadedTeacher, corpus: Corpus, recipe: Recipe) -> dict:
     (of_student, n_targets), (of_teacher, _) = (
-        _loss_or_none(model, teacher.tokenizer, corpus) for model in (student, teacher.model)
+        _loss_or_none(model, teacher.tokenizer, corpus, recipe) for model in (student, teacher.model)
     )
     return {"student": of_student, "teacher": of_teacher, "n_targets": n_targets, "unit": "nats per masked token"}
 

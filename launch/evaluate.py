@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from huggingface_hub import snapshot_download
+
 from evenhand.evaluation import EvaluationReport, Seat, evaluate_model
 from evenhand.evaluation.table import seat_table
-from evenhand.launch.recipe import EvaluationSection, apply_override, build_section
+from evenhand.launch.recipe import EvaluationSection, Recipe, apply_override, build_section
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.trainer.teacher import resolve_model_path
 
@@ -31,20 +33,34 @@ def evaluation_section(model: str, overrides: Sequence[str]) -> EvaluationSectio
     return build_section(EvaluationSection, data["evaluation"], "evaluation.")
 
 
-def evaluate_run(run: RunDirectory, section: EvaluationSection | None = None) -> EvaluationReport:
-    """Measure a run's student beside its teacher and write ``report.json`` into the run.
+def evaluate_run(
+    run: RunDirectory, section: EvaluationSection | None = None, reference: str | None = None
+) -> EvaluationReport:
+    """Measure a run's student beside its teacher (or another ``reference``) and write ``report.json`` into the run.
 
     Raises:
-        FileNotFoundError: the run is not finished, or stimuli are missing.
+        FileNotFoundError: the run is not finished, or stimuli are missing. ValueError: the teacher is not the one that was distilled.
     """
     training, recipe = run.training(), run.recipe()
     evaluators = seat_evaluators(section or recipe.evaluation)
-    teacher = str(run.teacher) if run.teacher.is_dir() else resolve_model_path(recipe.teacher.path)
-    report = evaluate_model(
-        run.student, teacher, evaluators, training, name=run.path.name, reference_name=training["teacher"]["name"]
-    )
+    compared = resolve_model_path(reference) if reference else _teacher_path(run, recipe)
+    name = reference or training["teacher"]["name"]
+    report = evaluate_model(run.student, compared, evaluators, training, name=run.path.name, reference_name=name)
+    if reference is None and report.reference["weights_sha256"] != training["teacher"]["weights_sha256"]:
+        raise ValueError(
+            f"The teacher at {compared} has changed since the student was distilled from it; restore it or distil again."
+        )
     report.save(run.report_file)
     return report
+
+
+def _teacher_path(run: RunDirectory, recipe: Recipe) -> str:
+    if run.teacher.is_dir():
+        return str(run.teacher)
+    path = resolve_model_path(recipe.teacher.path)
+    if recipe.teacher.revision is None or Path(path).is_dir():
+        return path
+    return snapshot_download(path, revision=recipe.teacher.revision)
 
 
 def evaluate_any(
@@ -58,8 +74,8 @@ def evaluate_any(
         output_dir: where ``report.json`` goes; a run's own directory by default, nowhere for a bare model.
     """
     run = RunDirectory(model)
-    if run.training_file.is_file() and reference is None:
-        report = evaluate_run(run, section)
+    if run.training_file.is_file():
+        report = evaluate_run(run, section, reference)
     else:
         resolved = [resolve_model_path(path) if path else None for path in (model, reference)]
         report = evaluate_model(*resolved, seat_evaluators(section))

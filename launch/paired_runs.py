@@ -80,7 +80,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time (default: cores)")
     parser.add_argument("--output-dir", type=Path, required=True)
     parser.add_argument("--page", type=Path, help="Markdown page to write from the reports")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
+    if options.seeds < 2:
+        parser.error("--seeds must be at least 2: an interval over seeds needs two")
+    try:
+        return _run(options, argv)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"paired_runs: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"paired_runs: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace, argv: list[str] | None) -> int:
     recipe = load_recipe(options.recipe, options.overrides)
     options.output_dir.mkdir(parents=True, exist_ok=True)
     run_pairs(recipe, options.output_dir, options.seeds, options.jobs)

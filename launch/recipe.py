@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import os
 import types
 import typing
 from dataclasses import dataclass, field
@@ -120,7 +121,9 @@ class Recipe:
 
     def save(self, path: Path) -> None:
         """Write the resolved recipe as YAML."""
-        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        os.replace(temporary, path)
 
 
 _TRAINING_OWNED = {"output_dir", "remove_unused_columns", "push_to_hub", "hub_token", "resume_from_checkpoint"}

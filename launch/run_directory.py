@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import yaml
+from safetensors import SafetensorError
 
 from evenhand.launch.recipe import Recipe, recipe_from_dict
 
@@ -34,27 +35,34 @@ class RunDirectory:
         self.report_file = self.path / "report.json"
         self.card_file = self.path / "README.md"
 
-    def claim(self, recipe: Recipe) -> None:
-        """Make the directory, or go on in it if it holds the same recipe.
+    def claim(self, recipe: Recipe, inputs: dict) -> None:
+        """Make the directory, or go on in it if it holds the same recipe with the same ``inputs`` (hashes by name).
 
         Raises:
-            ValueError: it holds another run, or files that are not a run's.
+            ValueError: it holds another run, or files that are not a run's, or an input's content has changed since.
         """
         if self.path.is_file():
             raise ValueError(f"Output directory {self.path} is a file; choose another --output-dir.")
         marker = self.path / RUN_FILE
         if marker.is_file():
-            if json.loads(marker.read_text(encoding="utf-8"))["recipe_sha256"] != recipe.sha256:
+            held = json.loads(marker.read_text(encoding="utf-8"))
+            if held["recipe_sha256"] != recipe.sha256:
                 raise ValueError(
                     f"Output directory {self.path} holds another run (its recipe differs); choose another --output-dir or delete it."
+                )
+            changed = [name for name, digest in inputs.items() if held["inputs"].get(name) != digest]
+            if changed:
+                raise ValueError(
+                    f"{self.path} was begun with another content of: {', '.join(changed)}; choose another --output-dir or delete it."
                 )
         elif self.path.is_dir() and any(path != self.cache for path in self.path.iterdir()):
             raise ValueError(
                 f"Output directory {self.path} is not empty and holds no run; choose another --output-dir."
             )
         self.path.mkdir(parents=True, exist_ok=True)
+        # the marker first: with it alone, the next call can go on
+        write_json(marker, {"recipe_sha256": recipe.sha256, "inputs": inputs})
         recipe.save(self.recipe_file)
-        write_json(marker, {"recipe_sha256": recipe.sha256})
 
     def release(self) -> None:
         """Undo :meth:`claim` for a recipe that turned out unusable before training; the tokenised corpus stays."""
@@ -72,7 +80,10 @@ class RunDirectory:
             raise FileNotFoundError(
                 f"{self.path} holds no run (recipe.yaml is missing); start one with `evenhand distill`."
             )
-        return recipe_from_dict(yaml.safe_load(self.recipe_file.read_text(encoding="utf-8")))
+        try:
+            return recipe_from_dict(yaml.safe_load(self.recipe_file.read_text(encoding="utf-8")))
+        except yaml.YAMLError:
+            raise ValueError(f"{self.recipe_file} is not valid YAML; it was changed by hand.") from None
 
     def training(self) -> dict:
         """Contents of training.json.
@@ -104,6 +115,8 @@ def save_model_folder(folder: Path, *parts, extra: dict[str, dict] | None = None
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)
+    except SafetensorError as error:  # its way to say that the disk is full
+        raise RuntimeError(f"{folder} could not be written: {error}; free disk space and run again.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -107,7 +107,10 @@ def prepare_corpus(
     opened = [source.open() for source in sources]
     hashes = [documents.sha256() for documents in opened]
     key = _cache_key(sources, hashes, settings, tokenizer)
-    folder = Path(cache_dir) / f"corpus-{key[:16]}"
+    # shards are ranges of documents as they are read: another order or range must not mix with these
+    layout = [DOCUMENTS_A_SHARD, [documents.sha256(in_order=True) for documents in opened]]
+    layout_key = hashlib.sha256(json.dumps(layout).encode()).hexdigest()
+    folder = Path(cache_dir) / f"corpus-{key[:16]}-{layout_key[:8]}"
     tasks = [
         (index, start, min(start + DOCUMENTS_A_SHARD, len(documents)))
         for index, documents in enumerate(opened)
@@ -150,7 +153,7 @@ def stream_corpus(
     opened = [source.open(streaming=True) for source in sources]
     rules = SequenceRules(settings.max_length)
 
-    def sequences(held_out: bool, seed: int = settings.seed) -> Iterator[dict]:
+    def sequences(held_out: bool) -> Iterator[dict]:
         for source, text in _take_turns(opened):
             if settings.is_held_out(text) == held_out:
                 copies = settings.copies(text, source.weight)
@@ -239,17 +242,18 @@ def _make_shard(job: tuple) -> None:
     flat = np.concatenate([np.asarray(row) for row in rows["train"]]) if rows["train"] else np.zeros(0, dtype=np.int64)
     fates["sequences"], fates["tokens"] = len(rows["train"]), len(flat)  # what is trained on: each copy counts
     temporary = folder / f".{name}-{os.getpid()}"
-    temporary.mkdir(parents=True, exist_ok=True)
-    for split, found in rows.items():
-        if found:  # datasets writes an empty set that it cannot read back
-            dataset = datasets.Dataset.from_dict({"input_ids": found}, features=_features(size))
-            dataset.save_to_disk(str(temporary / split), num_shards=1)
-    np.save(temporary / "token_counts.npy", np.bincount(flat, minlength=size))
-    (temporary / "stats.json").write_text(json.dumps(fates), encoding="utf-8")
     try:
-        temporary.rename(folder / name)
-    except OSError:  # another process finished the same shard first
-        shutil.rmtree(temporary)
+        temporary.mkdir(parents=True, exist_ok=True)
+        for split, found in rows.items():
+            if found:  # datasets writes an empty set that it cannot read back
+                dataset = datasets.Dataset.from_dict({"input_ids": found}, features=_features(size))
+                dataset.save_to_disk(str(temporary / split), num_shards=1)
+        np.save(temporary / "token_counts.npy", np.bincount(flat, minlength=size))
+        (temporary / "stats.json").write_text(json.dumps(fates), encoding="utf-8")
+        if not (folder / name).exists():  # else another process finished the same shard first
+            temporary.rename(folder / name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _features(vocab_size: int) -> datasets.Features:
@@ -277,7 +281,12 @@ def _cache_key(sources, hashes: list[str], settings: CorpusSettings, tokenizer: 
     ]
     backend = getattr(tokenizer, "backend_tokenizer", None)
     spelled = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    key = [RULES_VERSION, described, settings.choices(), hashlib.sha256(spelled.encode()).hexdigest()]
+    key = [
+        RULES_VERSION,
+        described,
+        settings.choices(),
+        hashlib.sha256(spelled.encode()).hexdigest(),
+    ]
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 

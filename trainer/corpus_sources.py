@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import datasets
@@ -132,9 +133,17 @@ class Documents:
         """Cleaned texts of all documents, one after the other."""
         return self.read(0, len(self))
 
-    def sha256(self) -> str:
-        """Hash of the content; independent of where it lies and of the order of files."""
+    def digests(self) -> list[str]:
+        """Hashes of the source's parts (files, or the whole), in the order in which they are read."""
         raise TypeError("a stream is not hashed")
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        return self.digests()
+
+    def sha256(self, in_order: bool = False) -> str:
+        """Hash of the content; independent of where it lies, of file names and, unless ``in_order``, of the order of files."""
+        return hashlib.sha256("".join(self._digests if in_order else sorted(self._digests)).encode()).hexdigest()
 
 
 class RowDocuments(Documents):
@@ -156,12 +165,10 @@ class RowDocuments(Documents):
             return super().stream()
         return (self.source.clean(row[self.source.text_column] or "") for row in self.rows)
 
-    def sha256(self) -> str:
+    def digests(self) -> list[str]:
         if self.files is not None:
-            return _hash_all(_hash_file(path) for path in self.files)
-        if self.streaming:
-            return hashlib.sha256(f"{self.source.hub}@{self.source.revision}".encode()).hexdigest()
-        return hashlib.sha256(self.rows._fingerprint.encode()).hexdigest()
+            return [_hash_file(path) for path in self.files]
+        return [self.rows._fingerprint]
 
 
 class FileDocuments(Documents):
@@ -177,8 +184,8 @@ class FileDocuments(Documents):
         for path in self.files[start:stop]:
             yield self.source.clean(_decode(path.read_bytes(), path))
 
-    def sha256(self) -> str:
-        return _hash_all(_hash_file(path) for path in self.files)
+    def digests(self) -> list[str]:
+        return [_hash_file(path) for path in self.files]
 
 
 class ZipDocuments(Documents):
@@ -195,9 +202,9 @@ class ZipDocuments(Documents):
             for name in self.members[start:stop]:
                 yield self.source.clean(_decode(archive.read(name), f"{self.path}:{name}"))
 
-    def sha256(self) -> str:
+    def digests(self) -> list[str]:
         with zipfile.ZipFile(self.path) as archive:
-            return _hash_all(hashlib.sha256(archive.read(name)).hexdigest() for name in self.members)
+            return [hashlib.sha256(archive.read(name)).hexdigest() for name in self.members]
 
 
 _NOT_TEXT = re.compile(r"(^|/)(\.|__MACOSX/|README|CONTENTS|LICENSE|cats\.txt)", re.IGNORECASE)
@@ -243,7 +250,3 @@ def _hash_blocks(file) -> str:  # Python 3.10 has no hashlib.file_digest
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
-
-
-def _hash_all(digests: Iterator[str]) -> str:
-    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()

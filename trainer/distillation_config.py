@@ -69,6 +69,10 @@ class DistillationArguments(TrainingArguments):
             raise ValueError(
                 f"train_sampling_strategy must be one of {', '.join(SAMPLING_STRATEGIES)}, not {self.train_sampling_strategy!r}."
             )
+        if self.load_best_model_at_end:
+            raise ValueError(
+                "load_best_model_at_end is not supported: a distillation ends with its last step's student."
+            )
         if self.head_chunk_size < 1:
             raise ValueError(f"head_chunk_size must be at least 1, not {self.head_chunk_size}.")
         if self.n_gpu > 1:

@@ -83,14 +83,14 @@ class DistillationTrainer(ResumableTrainer):
         self.objective = objective or DistillationObjective()
         self.supervision = supervision or SupervisionTransform()
         args = args or DistillationArguments()
-        if self.objective.needs_teacher:
-            if teacher is None:
-                raise ValueError(
-                    "The objective has teacher terms (alpha_ce, alpha_cos or alpha_mse above 0), but no teacher was given."
-                )
-            check_widths(model, teacher, self.objective.alpha_cos)
+        if self.objective.needs_teacher and teacher is None:
+            raise ValueError(
+                "The objective has teacher terms (alpha_ce, alpha_cos or alpha_mse above 0), but no teacher was given."
+            )
         if teacher_processing_class is not None:
             check_same_vocabulary(processing_class, teacher_processing_class)
+        if self.objective.needs_teacher:
+            check_widths(model, teacher, self.objective.alpha_cos)
         if args.freeze_position_embeddings:
             freeze_position_embeddings(model)
         super().__init__(
@@ -223,8 +223,8 @@ class DistillationTrainer(ResumableTrainer):
     def evaluate(self, eval_dataset: Dataset | None = None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict:
         """Loss and unweighted terms on held-out data; sums and counts are gathered, never logits.
 
-        No supervision transform is applied, so that runs with and without one are comparable; masks depend on the seed and the
-        batch number only, so that all evaluations of a run see the same ones.
+        No supervision transform is applied, so that runs with and without one are comparable; masks depend on the seed, the
+        batch number and the process only, so that all evaluations of a run see the same ones.
         """
         dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
         if dataset is None:

@@ -200,8 +200,14 @@ class GenderMixup(SupervisionTransform):
     # -- what is reported ------------------------------------------------------------------------------------------
 
     def counts(self, plan: Plan) -> dict[str, int]:
-        """Positions mixed and sequences that hold a pair word."""
-        return {"mixed_positions": len(plan["positions"]), "sequences_with_pair_words": len(plan["sequences"])}
+        """Positions at which anything is mixed, and sequences that hold a pair word."""
+        mixed = torch.zeros(len(plan["positions"]), dtype=torch.bool)
+        if "student_inputs" in self.mix:
+            mixed[plan["visible"]] = True
+        for chosen in ("row_of", "hidden_of"):
+            if chosen in plan:
+                mixed[plan[chosen]] = True
+        return {"mixed_positions": int(mixed.sum()), "sequences_with_pair_words": len(plan["sequences"])}
 
     def report(self) -> dict:
         """Every choice of the method and what the pairs became under this tokenizer."""

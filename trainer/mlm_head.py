@@ -80,18 +80,20 @@ def held_out_mlm_loss(
     *,
     seed: int = 0,
     batch_size: int = 32,
+    **arguments,
 ) -> tuple[float, int]:
     """Mean cross-entropy (nats) over masked tokens of held-out text, and how many there were.
 
-    The masks depend on ``seed`` and ``batch_size`` only: models measured with the same values saw the same masks.
+    The masks depend on ``seed``, ``batch_size`` and the number of processes only: models measured with the same values saw the
+    same masks. All processes must call this together. ``arguments`` are further :class:`DistillationArguments` fields.
     """
     with tempfile.TemporaryDirectory() as folder:
         args = DistillationArguments(
             output_dir=folder,
             per_device_eval_batch_size=batch_size,
             seed=seed,
-            report_to=[],
             freeze_position_embeddings=False,
+            **{"report_to": []} | arguments,
         )
         trainer = DistillationTrainer(
             model, None, args, objective=MLM_ONLY, eval_dataset=dataset, processing_class=tokenizer, token_counts=token_counts,

@@ -47,6 +47,8 @@ class ResumableTrainer(Trainer):
         if resume_from_checkpoint is True:
             newest = latest_complete_checkpoint(self.args.output_dir)
             resume_from_checkpoint = str(newest) if newest else None
+        self._window.clear()
+        self._counts, self._counts_before_resume, self._unlogged_before_resume = {"tokens_seen": 0}, {}, {}
         if resume_from_checkpoint:
             facts = completion_facts(resume_from_checkpoint)
             self._counts_before_resume = facts.get("counts", {})
@@ -102,8 +104,10 @@ class ResumableTrainer(Trainer):
         # torch and safetensors each name a full disk their own way
         except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(self._saving_into, ignore_errors=True)
+            if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in ("writ", "inline_container")):
+                raise  # out of memory or a lost process: not the disk's fault
             raise RuntimeError(
-                f"Checkpoint {name} could not be written ({str(error).splitlines()[0]}); free {_free_gib(run_dir)} GiB. The last "
+                f"Checkpoint {name} could not be written ({' '.join(str(error).split())}); free {_free_gib(run_dir)} GiB. The last "
                 f"complete checkpoint is {latest_complete_checkpoint(run_dir) or 'none'}; free disk space and run again to resume."
             ) from error
         finally:

@@ -124,7 +124,7 @@ class CompiledPairs:
                 self.inner_joins[ids] = self.boundaries.joined_to_previous(torch.tensor([ids]))[0, 1:].tolist()
 
     def report(self) -> dict:
-        """What was matched (pair, and how many forms), what spans several tokens, what was skipped and why."""
+        """Which pairs were matched as one token, which span several tokens, which were skipped and why; ``n_patterns`` counts all forms."""
         return {
             "source": self.pairs.source,
             "sides": list(self.pairs.sides),

@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from conftest import write_text
+from tiny_text import write_text
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from evenhand.launch.command import main

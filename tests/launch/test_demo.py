@@ -91,8 +91,8 @@ def test_commands_evaluate_card_publish_verify(folder, tmp_path, capsys):
 
 
 def test_evaluate_takes_a_model_folder_and_a_reference(folder, tmp_path, capsys):
-    command = ["evaluate", str(folder / "plain" / "student"), "poolings=[mean]", "--reference", str(folder / "teacher")]
-    assert main([*command, "--output-dir", str(tmp_path)]) == 0
+    command = ["evaluate", str(folder / "plain" / "student"), "--reference", str(folder / "teacher")]
+    assert main([*command, "--output-dir", str(tmp_path), "poolings=[mean]"]) == 0
     report = EvaluationReport.load(tmp_path / "report.json")
     assert report.reference["role"] == "teacher" and report.training is None
     assert main(["evaluate", str(tmp_path / "nothing")]) == 2

@@ -145,3 +145,40 @@ def test_an_encoder_gets_a_head_first_and_the_run_says_so(tiny_recipe, tiny_teac
     trained, info = AutoModelForMaskedLM.from_pretrained(run / "teacher", output_loading_info=True)
     assert not info["missing_keys"]
     assert all(torch.isfinite(value).all() for value in trained.state_dict().values())
+
+
+def test_overrides_may_follow_the_options_as_in_the_readme(tiny_recipe, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["distill", tiny_recipe(), "--output-dir", str(run), "training.max_steps=2", "training.seed=5"]) == 0
+    training = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    assert (training["steps"], training["seed"]) == (2, 5)
+    with pytest.raises(SystemExit) as stop:
+        main(["distill", tiny_recipe(), "--output-dir", str(run), "--nonsense"])
+    assert stop.value.code == 2
+
+
+def test_a_changed_input_under_the_same_recipe_is_refused(tiny_recipe, tiny_corpus, tmp_path, capsys):
+    corpus = tmp_path / "text.txt"
+    corpus.write_text(tiny_corpus.read_text(encoding="utf-8"), encoding="utf-8")
+    command = [
+        "distill",
+        tiny_recipe(corpus={"sources": [{"path": str(corpus)}]}),
+        "--output-dir",
+        str(tmp_path / "run"),
+    ]
+    assert main(command) == 0
+    corpus.write_text("she went to the house and he read the book with a letter .\n" * 30, encoding="utf-8")
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "another content of: corpus" in capsys.readouterr().err
+
+
+def test_head_and_student_train_in_the_recipes_precision(tiny_recipe, tiny_teacher, tmp_path):
+    encoder = tmp_path / "encoder"
+    AutoModelForMaskedLM.from_pretrained(tiny_teacher).base_model.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(tiny_teacher).save_pretrained(encoder)
+    recipe = tiny_recipe(
+        teacher={"path": str(encoder), "mlm_steps": 2, "mlm_batch_size": 8}, training={"bf16": True, "max_steps": 2}
+    )
+    assert main(["distill", recipe, "--output-dir", str(tmp_path / "run")]) == 0
+    assert latest_complete_checkpoint(tmp_path / "run" / "checkpoints") is not None

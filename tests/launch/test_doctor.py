@@ -10,6 +10,7 @@ def findings():
 
 
 def test_it_reports_every_subject_and_exits_zero(capsys, monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(doctor, "_hub_answers", lambda timeout=0: False)
     assert doctor.doctor() == 0
     printed = capsys.readouterr().out

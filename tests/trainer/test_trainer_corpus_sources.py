@@ -87,7 +87,9 @@ def test_hash_follows_content_and_not_place_or_names(tmp_path):
         for name, text in zip(names, ("first", "second"), strict=True):
             (folder / name).write_text(text)
     digest = CorpusSource(path=str(one)).open().sha256()
-    assert CorpusSource(path=str(two)).open().sha256() == digest
+    other = CorpusSource(path=str(two)).open()
+    assert other.sha256() == digest
+    assert other.sha256(in_order=True) != CorpusSource(path=str(one)).open().sha256(in_order=True)  # "c" is read first
     (two / "c").write_text("other")
     assert CorpusSource(path=str(two)).open().sha256() != digest
 
