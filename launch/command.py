@@ -94,10 +94,14 @@ def _add_distill(commands) -> None:
 
 
 def _distill(options: argparse.Namespace) -> int:
+    from accelerate import PartialState
+
     from evenhand.launch.distill import distill
     from evenhand.launch.recipe import load_recipe
 
     run = distill(load_recipe(options.recipe, options.overrides), options.output_dir)
+    if not PartialState().is_main_process:
+        return 0
     loss = run.training()["held_out_mlm_loss"]
     print(f"Student in {run.student}; held-out MLM loss {loss['student']} (teacher {loss['teacher']}), {loss['unit']}.")
     return 0
