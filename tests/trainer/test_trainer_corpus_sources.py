@@ -3,6 +3,7 @@
 import json
 import zipfile
 
+import datasets
 import pytest
 
 from evenhand.trainer.corpus_sources import CorpusSource
@@ -127,3 +128,27 @@ def test_missing_empty_and_unreadable_paths_are_named_in_one_line(tmp_path):
         with pytest.raises(kind, match=message) as error:
             CorpusSource(path=str(tmp_path / name)).open()
         assert name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_hub_data_set_is_asked_for_by_name_split_and_revision(monkeypatch):
+    asked = []
+
+    def load(*args, **kwargs):
+        asked.append((args, kwargs))
+        return datasets.Dataset.from_dict({"body": ["one text", "two texts"], "other": [1, 2]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    source = CorpusSource(hub="some/set", name="en", split="train[:2]", revision="v1", text_column="body")
+    assert list(source.open().stream()) == ["one text", "two texts"] and source.label == "some/set"
+    assert asked == [(("some/set", "en"), {"split": "train[:2]", "revision": "v1", "streaming": False})]
+    with pytest.raises(ValueError, match="no column 'text'; set text_column to one of body, other"):
+        CorpusSource(hub="some/set").open()
+
+
+def test_a_hub_data_set_that_cannot_be_reached_is_one_line(monkeypatch):
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route\nmany lines")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(FileNotFoundError, match=r"^Data set some/set could not be loaded from the Hub: no route$"):
+        CorpusSource(hub="some/set").open()
