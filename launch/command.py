@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from importlib import metadata
+
+from evenhand.launch.errors import exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,15 +18,7 @@ def main(argv: list[str] | None = None) -> int:
         0: done; 1: failed; 2: wrong usage or bad input.
     """
     options = _parse(argv)
-    try:
-        return options.run(options) or 0
-    except KeyboardInterrupt:
-        print("evenhand: interrupted; run the same command again to go on from the last checkpoint.", file=sys.stderr)
-        return 1
-    except (ValueError, FileNotFoundError) as error:
-        return _fail(options, error, 2)
-    except (RuntimeError, OSError) as error:
-        return _fail(options, error, 1)
+    return exit_code(f"evenhand {options.command}", partial(options.run, options), options.debug)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -14,6 +14,7 @@ from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.launch.distill import distill
 from evenhand.launch.evaluate import evaluate_run
+from evenhand.launch.paired_runs import ARMS
 from evenhand.launch.planted_corpus import PlantedCorpus
 from evenhand.launch.planted_tokenizer import build_tokenizer
 from evenhand.launch.publish import publish_run, write_card
@@ -28,8 +29,6 @@ from evenhand.trainer.randomness import derive_seed
 
 ASSOCIATIONS = {"career_family": 0.8, "math_arts": 0.4, "science_arts": 0.0}
 """What the demo plants: strong, moderate and none."""
-
-ARMS = {"plain": False, "mixup": True}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from evenhand.trainer import (
     make_student,
 )
 from evenhand.trainer.corpus import Corpus, prepare_corpus, stream_corpus
+from evenhand.trainer.corpus_sources import Documents
 from evenhand.trainer.mlm_head import held_out_mlm_loss, train_mlm_head
 from evenhand.trainer.objective import TERMS
 from evenhand.trainer.supervision import SupervisionTransform
@@ -52,12 +53,13 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
     state = PartialState()
     arguments = _arguments(recipe, run)
     pairs = WordPairs.load(recipe.mixup.pairs) if recipe.mixup.enabled else None
+    documents = _opened_sources(recipe)
     teacher = _checked_teacher(recipe)
     student, _ = make_student(teacher.model, seed=arguments.seed, **asdict(recipe.student))
     check_widths(student, teacher.model, recipe.objective.alpha_cos)
     supervision = _supervision(recipe, pairs, teacher.tokenizer)
     require_disk(run.path, _bytes_needed(student, teacher))
-    _claim(run, recipe, _inputs(recipe, teacher, pairs))
+    _claim(run, recipe, _inputs(recipe, documents, teacher, pairs))
     if run.training_file.is_file() and run.student.is_dir():
         return run
 
@@ -94,19 +96,23 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
 
 def prepare_teacher(recipe: Recipe, run: RunDirectory) -> str:
     """The path of a teacher with a masked-LM head: the recipe's own, or one trained into ``run`` (once) for several runs."""
+    documents = _opened_sources(recipe)
     teacher = _checked_teacher(recipe)
     if teacher.has_mlm_head:
         return recipe.teacher.path
     # only these sections decide the teacher: it stays good when the students' settings change
-    _claim(run, Recipe(teacher=recipe.teacher, corpus=recipe.corpus), _inputs(recipe, teacher, None))
+    _claim(run, Recipe(teacher=recipe.teacher, corpus=recipe.corpus), _inputs(recipe, documents, teacher, None))
     if not run.teacher.is_dir():
         _teacher_with_head(recipe, run, teacher, _corpus(recipe, run, teacher.tokenizer))
     return str(run.teacher.absolute())
 
 
+def _opened_sources(recipe: Recipe) -> list[Documents]:
+    """A wrong path fails here, before anything is written."""
+    return [source.open(recipe.corpus.streaming) for source in recipe.corpus.sources]
+
+
 def _checked_teacher(recipe: Recipe) -> LoadedTeacher:
-    for source in recipe.corpus.sources:
-        source.open(recipe.corpus.streaming)  # a wrong path fails here, before anything is written
     teacher = load_teacher(recipe.teacher.path, recipe.teacher.revision, recipe.teacher.mlm_seed)
     _check_head(recipe, teacher)
     return teacher
@@ -155,11 +161,11 @@ def _bytes_needed(student: PreTrainedModel, teacher: LoadedTeacher) -> int:
     return sum((3 * 3 + 1) * 4 * model.num_parameters() for model in models)
 
 
-def _inputs(recipe: Recipe, teacher: LoadedTeacher, pairs: WordPairs | None) -> dict:
+def _inputs(recipe: Recipe, documents: list[Documents], teacher: LoadedTeacher, pairs: WordPairs | None) -> dict:
     """Hashes of what the recipe names by path, so that a run does not go on with other contents."""
     return {
         "teacher": weights_sha256(teacher.model),
-        "corpus": None if recipe.corpus.streaming else [source.open().sha256() for source in recipe.corpus.sources],
+        "corpus": None if recipe.corpus.streaming else [opened.sha256() for opened in documents],
         "pairs": pairs.sha256 if pairs else None,
     }
 

@@ -13,9 +13,11 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from evenhand.launch.distill import prepare_teacher
+from evenhand.launch.errors import exit_code
 from evenhand.launch.recipe import Recipe, load_recipe
 from evenhand.launch.run_directory import RunDirectory
 
@@ -83,14 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_intermixed_args(argv)
     if options.seeds < 2:
         parser.error("--seeds must be at least 2: an interval over seeds needs two")
-    try:
-        return _run(options, argv)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"paired_runs: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        print(f"paired_runs: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+    return exit_code("paired_runs", partial(_run, options, argv))
 
 
 def _run(options: argparse.Namespace, argv: list[str] | None) -> int:

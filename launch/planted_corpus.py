@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evenhand.launch.planted_grammar import GENDERS, DocumentPlan, Slot, load_grammar, shuffled, words_of
+from evenhand.launch.whole_files import write_text
 
 CONTRASTS = {"career_family": ("career", "family"), "math_arts": ("math", "arts"), "science_arts": ("science", "arts")}
 """Contrast -> (topic of a positive association with men, topic of the other side)."""
@@ -94,10 +95,7 @@ class PlantedCorpus:
         """Write the documents of a split as UTF-8 text, one a line, and return the path."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text("".join(f"{document}\n" for document in self.documents(split)), encoding="utf-8")
-        os.replace(temporary, path)
-        return path
+        return write_text(path, "".join(f"{document}\n" for document in self.documents(split)))
 
     def planted(self) -> dict:
         """What was planted, counted again from the text of the training documents; ready for JSON.

@@ -8,6 +8,7 @@ from pathlib import Path
 from evenhand.evaluation import EvaluationReport
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import RunDirectory
+from evenhand.launch.whole_files import write_text
 from evenhand.model_cards import CardFacts, build_card, publish
 from evenhand.model_cards.figures import draw_seat_figure
 
@@ -38,10 +39,7 @@ def write_card(run_dir: str | Path) -> Path:
         (f"figures/{path.name}" for path in run.figures.glob("*.png")),
         key=lambda name: (name != "figures/seat.png", name),
     )
-    temporary = run.card_file.with_suffix(".tmp")
-    temporary.write_text(build_card(report, facts, figures), encoding="utf-8")
-    temporary.replace(run.card_file)
-    return run.card_file
+    return write_text(run.card_file, build_card(report, facts, figures))
 
 
 def publish_run(run_dir: str | Path, folder: str | Path) -> Path:

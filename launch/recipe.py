@@ -6,7 +6,6 @@ import dataclasses
 import difflib
 import hashlib
 import json
-import os
 import types
 import typing
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from evenhand.launch.whole_files import write_text
 from evenhand.trainer import DistillationArguments, DistillationObjective
 from evenhand.trainer.corpus import CorpusSettings
 from evenhand.trainer.corpus_sources import CorpusSource
@@ -121,9 +121,7 @@ class Recipe:
 
     def save(self, path: Path) -> None:
         """Write the resolved recipe as YAML."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
 
 _TRAINING_OWNED = {"output_dir", "remove_unused_columns", "push_to_hub", "hub_token", "resume_from_checkpoint"}

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from evenhand.evaluation import EvaluationReport
+from evenhand.launch.whole_files import write_text
 
 LABELS = ("C6", "C6b", "C7", "C7b", "C8", "C8b")
 _RUN = re.compile(r"(plain|mixup)-seed(\d+)")
@@ -75,10 +76,7 @@ def write_results_page(directory: Path, page: Path, command: str) -> Path:
     runs = load_runs(directory)
     text = "\n".join([*_opening(runs, command), *_measures(runs), *_losses(runs), *_reports(runs, directory)])
     page.parent.mkdir(parents=True, exist_ok=True)
-    temporary = page.with_suffix(".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(page)
-    return page
+    return write_text(page, text + "\n")
 
 
 def _first(runs: dict) -> EvaluationReport:

@@ -11,6 +11,7 @@ import yaml
 from safetensors import SafetensorError
 
 from evenhand.launch.recipe import Recipe, recipe_from_dict
+from evenhand.launch.whole_files import write_text
 
 RUN_FILE = "run.json"
 GIB = 2**30
@@ -98,9 +99,7 @@ class RunDirectory:
 
 def write_json(path: Path, data: dict) -> None:
     """Write under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def save_model_folder(folder: Path, *parts, extra: dict[str, dict] | None = None) -> None:

@@ -2,53 +2,9 @@
 
 import random
 
-PAIR_WORDS = ["he", "she", "man", "woman", "boy", "girl", "father", "mother", "his", "her"]
-OTHER_WORDS = [
-    "the",
-    "a",
-    "nurse",
-    "doctor",
-    "engineer",
-    "teacher",
-    "said",
-    "that",
-    "is",
-    "was",
-    "went",
-    "to",
-    "home",
-    "work",
-    "school",
-    "and",
-    "saw",
-    "big",
-    "red",
-    "old",
-    "house",
-    "dog",
-    "cat",
-    "tree",
-    "river",
-    "with",
-    "from",
-    "into",
-    "over",
-    "under",
-    "slowly",
-    "quickly",
-    "every",
-    "day",
-    "some",
-    "people",
-    "walked",
-    "read",
-    "wrote",
-    "book",
-    "letter",
-    "city",
-    ".",
-]
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PAIR_WORDS, *OTHER_WORDS]
+from tiny_distillation import OTHER_WORDS, PAIR_WORDS, SPECIAL
+
+VOCABULARY = [*SPECIAL, *PAIR_WORDS, *OTHER_WORDS]
 
 
 def write_text(path, lines: int, pair_words: bool = True, seed: int = 0):
