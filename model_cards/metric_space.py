@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ from typing import Any
 from evenhand.evaluation.modules import module_path
 from evenhand.model_cards.facts import is_hub_id
 from evenhand.model_cards.library_sources import flat_sources
+from evenhand.model_cards.whole_folders import whole_folder
 
 CARD, PAGE, REQUIREMENTS = "README.md", "app.py", "requirements.txt"
 # What a Space that nobody has filled holds.
@@ -117,31 +115,10 @@ def stage_metric(name: str, repo_id: str, folder: str | Path) -> Path:
         REQUIREMENTS: (source / REQUIREMENTS).read_text(encoding="utf-8"),
         **flat_sources(source / f"{name}.py"),
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.staging-", dir=folder.parent))
-    try:
-        # A plain mkdir inside, because mkdtemp makes a folder that only its owner can read.
-        new = workspace / "new"
-        new.mkdir()
+    with whole_folder(folder) as new:
         for file, text in texts.items():
             (new / file).write_text(text, encoding="utf-8")
-        _swap(new, folder, workspace / "old")
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
     return folder
-
-
-def _swap(new: Path, folder: Path, old: Path) -> None:
-    """Put `new` at `folder`; what stood there goes to `old`, and comes back if that fails."""
-    replaced = folder.exists()
-    if replaced:
-        os.replace(folder, old)
-    try:
-        os.replace(new, folder)
-    except OSError:
-        if replaced:
-            os.replace(old, folder)
-        raise
 
 
 def _card(name: str, repo_id: str, text: str) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from evenhand.model_cards.card import build_card
 from evenhand.model_cards.facts import FACTS_SCHEMA, CardFacts
 from evenhand.model_cards.pictures import REPORT_PICTURES, draw_pictures
 from evenhand.model_cards.published_report import published_report, report_text, without_machine_paths
+from evenhand.model_cards.whole_folders import whole_folder
 
 CARD, REPORT, FACTS, FIGURES = "README.md", "report.json", "card_facts.json", "figures"
 # What leaves the machine is listed, not what stays: a pickle, an optimiser state or a log of any name stays behind.
@@ -72,20 +71,12 @@ def _stage(run_dir: str | Path, folder: str | Path, facts: CardFacts, check: Cal
     if folder == run or folder in run.parents or folder == run / "student" or run / "student" in folder.parents:
         raise ValueError(f"cannot stage into {folder}: it holds the run itself; choose another folder")
     _refuse_foreign(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.staging-", dir=folder.parent))
-    try:
-        # A plain mkdir inside, because mkdtemp makes a folder that only its owner can read.
-        staged = workspace / "new"
-        staged.mkdir()
+    with whole_folder(folder) as staged:
         _fill(run, staged, report, facts)
         problems = check(staged)
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise RuntimeError(f"not published: {problems[0]}{more}")
-        _swap(staged, folder, workspace / "old")
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
     return folder
 
 
@@ -173,16 +164,3 @@ def _refuse_foreign(folder: Path) -> None:
         schemas = []
     if schemas != [SCHEMA, FACTS_SCHEMA]:
         raise ValueError(f"cannot stage into {folder}: it is not empty and no earlier staged folder; choose another")
-
-
-def _swap(staged: Path, folder: Path, old: Path) -> None:
-    """Put `staged` at `folder`; what stood there goes to `old`, and comes back if the second rename fails."""
-    replaced = folder.exists()
-    if replaced:
-        os.replace(folder, old)
-    try:
-        os.replace(staged, folder)
-    except OSError:
-        if replaced:
-            os.replace(old, folder)
-        raise

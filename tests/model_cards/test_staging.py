@@ -7,6 +7,7 @@ import os
 import re
 
 import pytest
+from folder_contents import contents
 from transformers import AutoModelForMaskedLM
 
 from evenhand.model_cards import CardFacts, publish, stage
@@ -15,10 +16,6 @@ from evenhand.model_cards.lint import lint_staged
 from evenhand.model_cards.published_report import canonical_sha256
 
 FACTS = CardFacts(licence="apache-2.0")
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_it_holds_model_card_report_facts_and_pictures_and_no_pickle_or_log(run, tmp_path):
