@@ -8,8 +8,9 @@ import numpy as np
 
 from evenhand.evaluation.glue_intervals import Estimate, mean_of, seed_variance
 from evenhand.evaluation.glue_result import GlueResult, GlueTaskRuns, generator_seed
+from evenhand.evaluation.mcnemar import mcnemar
 from evenhand.evaluation.multiplicity import holm
-from evenhand.evaluation.paired_predictions import bootstrap_scores, mcnemar
+from evenhand.evaluation.paired_predictions import bootstrap_scores
 from evenhand.evaluation.scores import Difference
 from evenhand.evaluation.verdict import verdict
 

@@ -1,40 +1,15 @@
-"""Comparing two sets of predictions of the same examples: the exact McNemar test and a joint bootstrap."""
+"""Comparing two sets of predictions of the same examples by a joint bootstrap."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 BOOTSTRAP_SEED = 0
 RESAMPLES = 2000
 # Memory of one chunk of resampled counts, in numbers.
 _CHUNK = 500_000
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Examples that only the one, or only the other, got right, and the p-value of no difference in accuracy."""
-
-    only_first_right: int
-    only_second_right: int
-    p_value: float
-
-
-def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNemar:
-    """The exact test of McNemar (1947), two-sided: are the examples that only one of two classifiers got right split
-    evenly between them? Where there is none, as with equal predictions, nothing speaks against it: p = 1.
-
-    Args:
-        labels, first, second: (n,) labels and the two classifiers' predictions.
-    """
-    labels, first, second = (np.asarray(values) for values in (labels, first, second))
-    one = int(((first == labels) & (second != labels)).sum())
-    other = int(((first != labels) & (second == labels)).sum())
-    p_value = float(binomtest(one, one + other, 0.5).pvalue) if one + other else 1.0
-    return McNemar(one, other, p_value)
 
 
 def bootstrap_scores(

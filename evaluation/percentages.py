@@ -7,12 +7,12 @@ import math
 import numpy as np
 from scipy import stats
 
+from evenhand.evaluation.mcnemar import MCNEMAR, mcnemar_p_value
 from evenhand.evaluation.resampling import distance_interval, percentile_interval, resampled_means
 from evenhand.evaluation.scores import Difference, Score
 
 WILSON = "Wilson"
 BOOTSTRAP = "paired percentile bootstrap over items, 9,999 resamples"
-MCNEMAR = "exact McNemar (two-sided sign test over the items on which the models differ)"
 
 
 def preferences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -50,12 +50,6 @@ def percentage_score(
     low, high = wilson_interval(float(outcomes.sum()), n, confidence_level)
     value = 100 * float(outcomes.mean())
     return Score(key, name, value, "%", n, (100 * low, 100 * high), confidence_level, WILSON, ideal, better, note)
-
-
-def mcnemar_p_value(outcomes: np.ndarray, reference: np.ndarray) -> float:
-    """Two-sided exact p of equal outcomes; 1 where they are identical, as then nothing speaks against it."""
-    more, less = int((outcomes > reference).sum()), int((outcomes < reference).sum())
-    return float(stats.binomtest(more, more + less, 0.5).pvalue) if more + less else 1.0
 
 
 def percentage_difference(outcomes: np.ndarray, reference: np.ndarray, score: Score, seed: int) -> Difference:

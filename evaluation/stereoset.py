@@ -11,8 +11,9 @@ import numpy as np
 from torch import nn
 
 from evenhand.evaluation.masked_lm import TokenQuery, check_applicable, encode_texts, token_log_probabilities
+from evenhand.evaluation.mcnemar import MCNEMAR, mcnemar_p_value
 from evenhand.evaluation.measure_data import DataFacts, check_bias_types, check_settings, of_bias_types
-from evenhand.evaluation.percentages import MCNEMAR, mcnemar_p_value, preferences
+from evenhand.evaluation.percentages import preferences
 from evenhand.evaluation.resampling import distance_interval, percentile_interval, resampled_means
 from evenhand.evaluation.scores import Difference, Score
 from evenhand.evaluation.stereoset_items import BLANK, BlankItem, load_items

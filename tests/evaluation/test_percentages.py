@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evenhand.evaluation.percentages import (
-    mcnemar_p_value,
-    percentage_difference,
-    percentage_score,
-    preferences,
-    wilson_interval,
-)
+from evenhand.evaluation.percentages import percentage_difference, percentage_score, preferences, wilson_interval
 
 
 def score_of(outcomes, ideal=50.0, better="nearer"):
@@ -55,12 +49,6 @@ def test_no_items_have_no_value():
     score = score_of([])
     assert score.value is None and score.n == 0 and score.note
     assert percentage_difference(np.array([]), np.array([]), score, 0).difference is None
-
-
-def test_mcnemar_is_exact_and_knows_identical_predictions():
-    first, second = np.array([1, 1, 1, 1, 1, 0, 0.5, 0.5]), np.array([0, 0, 0, 0, 0, 1, 0.5, 1])
-    assert mcnemar_p_value(first, second) == pytest.approx(stats.binomtest(5, 7, 0.5).pvalue)
-    assert mcnemar_p_value(first, first) == 1.0
 
 
 def test_difference_towards_the_ideal():
