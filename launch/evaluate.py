@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -46,6 +47,22 @@ class Subject:
     @property
     def seed(self) -> int | None:
         return None if self.training is None else self.training["seed"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one call has measured.
+
+    Args:
+        reports: one for each model, in their order.
+    """
+
+    reports: list[EvaluationReport]
+
+    @cached_property
+    def aggregates(self) -> list[dict[str, object]]:
+        """What the runs of each recipe say together; computed once, for aggregate.json and for the tables."""
+        return [aggregate_reports(group) for group in same_recipe(self.reports)]
 
 
 def evaluation_section(model: str, overrides: Sequence[str], settings: str | None = None) -> EvaluationSection:
@@ -114,7 +131,8 @@ def evaluate_run(
         FileNotFoundError: the run is not finished, or stimuli are missing. ValueError: the teacher is not the one that was distilled.
     """
     run.training()  # refuses an unfinished run
-    return evaluate_all([str(run.path)], section or run.recipe().evaluation, [reference] if reference else [])[0]
+    references = [reference] if reference else []
+    return evaluate_all([str(run.path)], section or run.recipe().evaluation, references).reports[0]
 
 
 def evaluate_all(
@@ -122,7 +140,7 @@ def evaluate_all(
     section: EvaluationSection,
     references: Sequence[str] = (),
     output_dir: str | Path | None = None,
-) -> list[EvaluationReport]:
+) -> Evaluated:
     """Measure runs and models; each report is written as soon as it is there.
 
     A run's report and pictures go into the run. With ``output_dir``, one model's go there too; of several models their
@@ -134,6 +152,9 @@ def evaluate_all(
         references: what to compare with: none (a run is compared with its teacher), one for all, or one for each model
             in their order (runs paired by seed).
         output_dir: see above.
+
+    Returns:
+        The reports, in the order of the models, and their aggregates.
 
     Raises:
         FileNotFoundError, ValueError: a model, a reference or a setting that cannot be used; before any long work.
@@ -150,7 +171,7 @@ def evaluate_all(
     against = _references(subjects, references)
     evaluators = section_evaluators(section, _store(subjects, output))
     measured: dict[str, Measured] = {}
-    reports = []
+    reports: list[EvaluationReport] = []
     for subject, (reference, role) in zip(subjects, against, strict=True):
         if reference is not None:
             expected = _expected_weights(subject, reference, role)
@@ -166,9 +187,10 @@ def evaluate_all(
             report.save(folder / "report.json")
             draw_pictures(report, folder / "figures")
         reports.append(report)
+    evaluated = Evaluated(reports)
     if output is not None and len(models) > 1:
-        _write_aggregate(reports, output)
-    return reports
+        _write_aggregate(evaluated, output)
+    return evaluated
 
 
 def _subject(model: str) -> Subject:
@@ -245,14 +267,13 @@ def _report_folders(subject: Subject, role: str, output: Path | None, n_models: 
     return folders
 
 
-def _write_aggregate(reports: Sequence[EvaluationReport], output: Path) -> None:
+def _write_aggregate(evaluated: Evaluated, output: Path) -> None:
     """What the runs of each recipe say together, and all of them in one picture."""
     output.mkdir(parents=True, exist_ok=True)
-    groups = same_recipe(reports)
+    groups = evaluated.aggregates
     if groups:
-        aggregates = [aggregate_reports(group) for group in groups]
-        write_json(output / "aggregate.json", {"schema": AGGREGATE_SCHEMA, "schema_version": 1, "groups": aggregates})
-    points, tasks = tradeoff_points(reports)
+        write_json(output / "aggregate.json", {"schema": AGGREGATE_SCHEMA, "schema_version": 1, "groups": groups})
+    points, tasks = tradeoff_points(evaluated.reports)
     if points:
         draw_tradeoff_figure(points, tasks, output / "tradeoff.png")
 
@@ -276,11 +297,15 @@ def _without_seed(recipe: dict) -> str:
     return json.dumps(decisive, sort_keys=True)
 
 
-def print_reports(reports: Sequence[EvaluationReport]) -> None:
-    """The tables a person reads: each report's, then what several say together."""
-    for report in reports:
+def print_reports(evaluated: Evaluated) -> None:
+    """The tables a person reads: each report's, then what several say together.
+
+    Args:
+        evaluated: as `evaluate_all` gives it.
+    """
+    for report in evaluated.reports:
         print(report_table(report))
         print()
-    for group in same_recipe(reports):
-        print(aggregate_table(aggregate_reports(group)))
+    for aggregate in evaluated.aggregates:
+        print(aggregate_table(aggregate))
         print()
