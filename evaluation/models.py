@@ -106,6 +106,7 @@ def _token_embeddings(model: nn.Module, path: str | Path) -> int:
     try:
         table = getattr(model.get_input_embeddings(), "weight", None)
     except (AttributeError, NotImplementedError):
+        # So transformers answers for a model of characters or of sound, which has no such table: refused below, by name.
         table = None
     if table is None or table.dim() != 2:
         raise ValueError(
