@@ -1,0 +1,69 @@
+"""A metric's staged Space: the same bytes each time, complete in itself, and never over somebody else's files."""
+
+import ast
+import sys
+
+import pytest
+import yaml
+from folder_contents import contents
+
+from evenhand.evaluation.modules import NAMES
+from evenhand.model_cards.metric_space import check_repo_id, publish_metric, stage_metric
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_staging_again_gives_the_same_bytes_and_removes_old_library_files(tmp_path, name):
+    folder = stage_metric(name, f"ada/{name}", tmp_path / "space")
+    first = contents(folder)
+    (folder / "left_from_an_older_version.py").write_text("")
+    assert contents(stage_metric(name, f"ada/{name}", folder)) == first
+
+
+def test_the_card_is_a_spaces_and_loads_the_metric_from_it(tmp_path):
+    card = (stage_metric("glue", "ada/glue", tmp_path / "space") / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert (front["sdk"], front["app_file"]) == ("gradio", "app.py")
+    assert 'evaluate.load("ada/glue", "mrpc")' in card and "module_path" not in card
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_requirements_name_every_package_that_the_folder_imports(tmp_path, name):
+    folder = stage_metric(name, f"ada/{name}", tmp_path / "space")
+    required = {line.split(">=")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
+    imported = set()
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(node.module.split(".")[0])
+    packages = {"yaml": "pyyaml"}
+    # gradio comes with the Space's SDK.
+    third_party = {packages.get(m, m) for m in imported - set(sys.stdlib_module_names)} - {"gradio"}
+    assert third_party == required
+
+
+@pytest.mark.parametrize(
+    "held", [["weights.safetensors"], ["notes.py"], ["README.md", "app.py", "requirements.txt", "glue.py"]]
+)
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, held):
+    for name in held:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match="cannot stage into"):
+        stage_metric("seat", "ada/seat", tmp_path)
+    assert contents(tmp_path) == dict.fromkeys(held, b"mine")
+
+
+@pytest.mark.parametrize(
+    "repo_id", ["seat", "ada/", "/seat", "ada/s/seat", "a b/seat", "ada/-seat", "ada/my-seat", "ada/glue", ""]
+)
+def test_a_bad_repo_id_is_refused_before_anything_is_written(tmp_path, repo_id):
+    with pytest.raises(ValueError, match="Space") as refused:
+        publish_metric("seat", repo_id, tmp_path / "space", dry_run=True)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "space").exists()
+
+
+def test_a_metric_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="no metric 'bleu'"):
+        check_repo_id("bleu", "ada/bleu")
