@@ -3,10 +3,12 @@
 import argparse
 import sys
 
-from benchmarks import distillation_step, seat
+from benchmarks import corpus, distillation_step, paper_scale, seat
 
 BENCHMARKS = {
-    "distillation_step": ("distillation step, natural-length batches", distillation_step.run),
+    "distillation_step": ("distillation step, BERT-base shape", distillation_step.run),
+    "corpus": ("preparing a corpus, speed and memory", corpus.run),
+    "paper_scale": ("study A at the paper's scale, estimated", paper_scale.run),
     "seat": ("SEAT, encoding and statistics", seat.run),
 }
 
@@ -23,7 +25,8 @@ def main() -> None:
         title, run = BENCHMARKS[name]
         print(f"== {title}")
         try:
-            print("\n".join(run()), flush=True)
+            for line in run():
+                print(line, flush=True)
         except RuntimeError as error:
             sys.exit(f"{name}: {error}")
 

@@ -1,122 +1,155 @@
-"""One optimiser step's forward and backward: evenhand's against a plain dense one, same models, batches and threads.
+"""A distillation step of BERT-base's shape against a naive ``compute_loss`` (benchmarks/naive_trainer.py), and the bars it must clear.
 
-Baseline: full logits at every position of the padded batch for student and teacher, dense KL, a second whole teacher forward for
-the mixup's twin sentences. Its loss must equal ours, so both do the same mathematics.
+Same models, batches, masks, λ, threads and optimiser; the two sides take turns, and both losses must agree to 1e-5. ``tokens/s`` are
+real tokens, padding not counted. Memory is the peak above weights, gradients and optimiser state.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from functools import partial
+from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F
-from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+from torch.nn.functional import linear
 
-from evenhand.trainer import DistillationObjective, GenderMixup, SupervisionTransform, XlmMasking, make_student
-from evenhand.trainer.distillation_step import prepare_micro_batch, student_loss, teacher_signals
-from evenhand.trainer.masking import IGNORED
-from evenhand.trainer.mlm_parts import MlmParts
+from benchmarks.bert_base import Shape, full_batches, models, natural_batches
+from benchmarks.naive_trainer import NaiveTrainer
+from benchmarks.step_memory import peak_in_new_process
+from benchmarks.step_runner import StepRunner
+from evenhand.trainer import DistillationTrainer
+from evenhand.trainer.arithmetic import ModelShape, Tokens, step_flops
+from evenhand.trainer.cpu_linear import product
 
-VOCABULARY, WIDTH, LAYERS = 30_522, 256, 4
-BATCH, REPEATS = 16, 5
-OBJECTIVE = DistillationObjective()
+STEPS = 5
+"""Measured steps of each side and row; one more warms up."""
 
-
-def tokenizer() -> BertTokenizerFast:
-    """A vocabulary of BERT's size in which the ten pairs are words."""
-    pairs = "man woman boy girl he she father mother son daughter guy gal male female his her himself herself john mary"
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pairs.split()]
-    words += [f"word{i}" for i in range(VOCABULARY - len(words))]
-    return BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}, do_lower_case=True)
+LOSS_TOLERANCE = 1e-5
 
 
-def batches(number: int) -> list[dict]:
-    """Sequences of natural length (12 to 128, mean about 35 tokens); one token in fifty is a pair's word."""
-    generator = torch.Generator().manual_seed(0)
-    found = []
-    for _ in range(number):
-        lengths = (torch.empty(BATCH).log_normal_(3.4, 0.55, generator=generator)).long().clamp(12, 128)
-        ids = torch.randint(25, VOCABULARY, (BATCH, int(lengths.max())), generator=generator)
-        pair_words = torch.rand(ids.shape, generator=generator) < 0.02
-        ids[pair_words] = torch.randint(5, 25, (int(pair_words.sum()),), generator=generator)
-        mask = (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long()
-        found.append({"input_ids": ids * mask, "attention_mask": mask})
-    return found
+def run(shape: Shape | None = None, steps: int = STEPS, memory: bool = True) -> Iterator[str]:
+    """Measure row by row; yields the lines of the report.
+
+    Raises:
+        RuntimeError: the two sides' losses differ.
+    """
+    shape = shape or Shape()
+    yield f"{shape}, fp32, {torch.get_num_threads()} threads, median of {steps} steps (range)"
+    full, natural = full_batches(shape, steps + 1), natural_batches(shape, steps + 1)
+    yield from _against_naive(shape, "masked positions, full blocks", "masked", False, full, bar=1.3)
+    yield from _against_naive(shape, "attended positions, full blocks", "attended", False, full, bar=1.0)
+    naive_rate = yield from _against_naive(
+        shape, "attended positions, natural lengths", "attended", False, natural, bar=1.2
+    )
+    yield from _grouped(shape, steps, naive_rate)
+    yield from _against_naive(shape, "mixup, natural lengths", "attended", True, natural)
+    yield from _mixup_floor(shape, full, "full blocks")
+    yield from _mixup_floor(shape, natural, "natural lengths")
+    yield from _share_of_product_rate(shape, full)
+    if memory:
+        for mode in ("masked", "attended"):
+            yield from _memory(shape, mode)
 
 
-def dense_step(student, teacher, inputs: dict, mixup: GenderMixup | None) -> torch.Tensor:
-    """The same objective with nothing selected and nothing chunked."""
-    ids, mask, plan = inputs["input_ids"], inputs["attention_mask"], inputs["plan"]
-    embeddings = student.get_input_embeddings()(ids)
-    with torch.no_grad():
-        signals = teacher(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        target = signals.logits.clone()
-        if mixup is not None and len(plan["positions"]):
-            twin_ids = ids.flatten().index_copy(0, plan["positions"], plan["twin_ids"]).view_as(ids)
-            twin = teacher(input_ids=twin_ids, attention_mask=mask).logits.flatten(0, 1)[plan["positions"]]
-            weight = plan["observed_weight"].unsqueeze(1)
-            flat = target.flatten(0, 1)
-            flat[plan["positions"]] = weight * flat[plan["positions"]] + (1 - weight) * twin
-    if mixup is not None:
-        embeddings = mixup.student_embeddings(embeddings, student.get_input_embeddings().weight, plan)
-    output = student(inputs_embeds=embeddings, attention_mask=mask, output_hidden_states=True)
-    real, labels = mask.bool(), inputs["labels"]
-    kl = F.kl_div((output.logits / 2).log_softmax(-1), (target / 2).log_softmax(-1), reduction="none", log_target=True)
-    cosine = F.cosine_similarity(output.hidden_states[-1], signals.hidden_states[-1], dim=-1)
-    ce = 4 * kl.sum(-1)[real].mean()
-    mlm = F.cross_entropy(output.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
-    return 5 * ce + 2 * mlm + (1 - cosine)[real].mean()
+def _against_naive(shape: Shape, title: str, mode: str, mixup: bool, batches: list[dict], bar: float | None = None):
+    """Alternating steps of both sides on the same batches; returns the naive side's tokens a second."""
+    teacher, (student, other) = models(shape, 2)
+    ours = StepRunner(DistillationTrainer, shape, student, teacher, mode, mixup)
+    naive = StepRunner(NaiveTrainer, shape, other, teacher, mode, mixup)
+    ratios, rates, worst = [], ([], []), 0.0
+    for number, batch in enumerate(batches):
+        naive.student.load_state_dict(ours.student.state_dict())
+        (loss, seconds), (expected, naive_seconds) = ours.step(batch, number), naive.step(batch, number)
+        worst = max(worst, abs(loss - expected) / expected)
+        if worst > LOSS_TOLERANCE:
+            raise RuntimeError(f"the two sides disagree in {title}: relative difference {worst:.1e} of the loss")
+        if number:  # the first warms up
+            tokens = int(batch["attention_mask"].sum())
+            ratios.append(naive_seconds / seconds)
+            for rate, taken in zip(rates, (seconds, naive_seconds), strict=True):
+                rate.append(tokens / taken)
+    fast, slow = (statistics.median(rate) for rate in rates)
+    yield (
+        f"{title}: {fast:,.0f} against {slow:,.0f} tokens/s, {_spread(ratios)}x{_verdict(statistics.median(ratios), bar)}; "
+        f"largest relative difference of the loss {worst:.0e}"
+    )
+    return slow
 
 
-def our_step(student: MlmParts, teacher: MlmParts, inputs: dict, supervision: SupervisionTransform) -> torch.Tensor:
-    """evenhand's path."""
-    signals = teacher_signals(teacher, inputs, OBJECTIVE, supervision)
-    denominators = OBJECTIVE.denominators(inputs["counts"])
-    return student_loss(student, teacher, signals, inputs, OBJECTIVE, supervision, denominators, 256)[0]
+def _grouped(shape: Shape, steps: int, naive_rate: float) -> Iterator[str]:
+    """Our side with length grouping against the naive side's random batches of the row before."""
+    teacher, (student,) = models(shape)
+    ours = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False)
+    rates = []
+    for number, batch in enumerate(natural_batches(shape, steps + 1, grouped=True)):
+        _, seconds = ours.step(batch, number)
+        rates.append(int(batch["attention_mask"].sum()) / seconds)
+    ratios = [rate / naive_rate for rate in rates[1:]]
+    yield (
+        f"attended positions, natural lengths, grouped by length: {statistics.median(rates[1:]):,.0f} tokens/s, "
+        f"{_spread(ratios)}x the naive side's random batches{_verdict(statistics.median(ratios), 2.0)}"
+    )
 
 
-def run() -> list[str]:
-    """Measure; returns the lines of the report."""
-    tok = tokenizer()
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=4, intermediate_size=4 * WIDTH
-    )  # fmt: skip
-    teacher = BertForMaskedLM(config).eval().requires_grad_(False)
-    student, _ = make_student(teacher, layers=LAYERS // 2)
-    student.eval()  # no dropout: both paths must give one loss
-    masking = XlmMasking(torch.ones(VOCABULARY), tok.mask_token_id, tok.all_special_ids)
-    lines = [
-        f"BERT {WIDTH} wide, {LAYERS} → {LAYERS // 2} layers, {VOCABULARY:,} words, batch {BATCH}, fp32, {torch.get_num_threads()} threads"
-    ]
-    for title, mixup in (("plain", None), ("mixup", GenderMixup(tok))):
-        supervision = mixup or SupervisionTransform()
-        ratios, worst, tokens, ours = [], 0.0, 0, 0.0
-        for number, batch in enumerate(batches(REPEATS + 1)):
-            generators = [torch.Generator().manual_seed(number) for _ in range(2)]
-            inputs = prepare_micro_batch(batch, masking, OBJECTIVE, supervision, *generators)
-            inputs["labels"] = masking.corrupt(**batch, generator=torch.Generator().manual_seed(number)).labels
-            seconds, losses = [], []
-            for step in (
-                partial(our_step, MlmParts(student), MlmParts(teacher), inputs, supervision),
-                partial(dense_step, student, teacher, inputs, mixup),
-            ):
-                student.zero_grad()
-                start = time.perf_counter()
-                loss = step()
-                loss.backward()
-                seconds.append(time.perf_counter() - start)
-                losses.append(loss.item())
-            worst = max(worst, abs(losses[0] - losses[1]) / losses[1])
-            if number:  # the first is warm-up
-                ratios.append(seconds[1] / seconds[0])
-                tokens, ours = tokens + int(batch["attention_mask"].sum()), ours + seconds[0]
-        lines.append(
-            f"{title}: {tokens / ours:,.0f} tokens/s; dense baseline takes {statistics.median(ratios):.2f}x the time "
-            f"(median of {len(ratios)}, {min(ratios):.2f} to {max(ratios):.2f}); largest relative difference of the loss {worst:.1e}"
-        )
-        if worst > 1e-5:
-            raise RuntimeError(f"The two paths disagree: relative difference {worst:.1e} of the loss in {title}.")
-    return lines
+def _mixup_floor(shape: Shape, batches: list[dict], title: str) -> Iterator[str]:
+    """A mixup step over the plain step plus one teacher body forward over the sequences that hold a pair's word."""
+    teacher, (student, other) = models(shape, 2)
+    plain = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False)
+    mixed = StepRunner(DistillationTrainer, shape, other, teacher, "attended", True)
+    over = []
+    for number, batch in enumerate(batches):
+        (_, plain_seconds), (_, mixed_seconds) = plain.step(batch, number), mixed.step(batch, number)
+        floor = plain_seconds + mixed.twin_body_seconds(batch, number)
+        if number:
+            over.append(mixed_seconds / floor)
+    verdict = "" if statistics.median(over) <= 1.1 else " — BAR MISSED"
+    yield f"mixup, {title}: {_spread(over)}x its arithmetic floor (bar 1.10){verdict}"
+
+
+def _share_of_product_rate(shape: Shape, batches: list[dict]) -> Iterator[str]:
+    """Operations of a faithful step a second, as a share of one large product's, measured in turn with it."""
+    teacher, (student,) = models(shape)
+    ours = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False)
+    tokens = Tokens.padded(shape.batch, shape.length)
+    shapes = (ModelShape.of(teacher.config), ModelShape.of(student.config))
+    flops = step_flops(*shapes, tokens, head_rows=tokens.count).total
+    shares = {"torch's linear": [], "oneDNN's linear": []}
+    rates = []
+    for number, batch in enumerate(batches):
+        reference = {"torch's linear": _product_rate(linear), "oneDNN's linear": _product_rate(product)}
+        _, seconds = ours.step(batch, number)
+        if number:
+            rates.append(flops / seconds)
+            for name, rate in reference.items():
+                shares[name].append(flops / seconds / rate)
+    yield f"faithful step: {statistics.median(rates) / 1e9:,.0f} GFLOP/s; as a share of a (1024×768)·(768×3072) product by"
+    for name, found in shares.items():
+        yield f"    {name}: {_spread(found)}{_verdict(statistics.median(found), 0.65)}"
+
+
+def _product_rate(multiply: Callable, repeats: int = 15) -> float:
+    """Operations a second of the product, the median of some."""
+    rows, weight = torch.randn(1024, 768), torch.randn(3072, 768)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        multiply(rows, weight)
+        seconds.append(time.perf_counter() - start)
+    return 2 * 1024 * 768 * 3072 / statistics.median(seconds)
+
+
+def _memory(shape: Shape, mode: str) -> Iterator[str]:
+    threads = torch.get_num_threads()
+    ours, naive = (peak_in_new_process(side, mode, "full", False, shape, threads) for side in ("ours", "naive"))
+    verdict = "" if ours <= 0.4 * naive else " — BAR MISSED"
+    yield f"memory, {mode} positions, full blocks: {ours:,.0f} against {naive:,.0f} MiB, {ours / naive:.0%} (bar 40%){verdict}"
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def _verdict(value: float, bar: float | None) -> str:
+    if bar is None:
+        return ""
+    return f" (bar {bar:.2f})" + ("" if value >= bar else " — BAR MISSED")

@@ -1,5 +1,8 @@
 """What is trained, and how: the distillation trainer, its objective, supervision transforms, students and corpora."""
 
+from evenhand.trainer.best_checkpoint import EarlyStopping
+from evenhand.trainer.cohort import Arm
+from evenhand.trainer.cohort_trainer import CohortTrainer
 from evenhand.trainer.distillation_config import DistillationArguments
 from evenhand.trainer.distillation_trainer import DistillationTrainer, NonFiniteLossError
 from evenhand.trainer.masking import XlmMasking
@@ -8,15 +11,20 @@ from evenhand.trainer.objective import DistillationObjective
 from evenhand.trainer.student import make_student
 from evenhand.trainer.supervision import SupervisionTransform
 from evenhand.trainer.teacher import load_teacher
+from evenhand.trainer.watching import Watch
 from evenhand.trainer.word_pairs import WordPairs
 
 __all__ = [
+    "Arm",
+    "CohortTrainer",
     "DistillationArguments",
     "DistillationObjective",
     "DistillationTrainer",
+    "EarlyStopping",
     "GenderMixup",
     "NonFiniteLossError",
     "SupervisionTransform",
+    "Watch",
     "WordPairs",
     "XlmMasking",
     "load_teacher",

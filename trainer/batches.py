@@ -13,6 +13,9 @@ from torch.utils.data import IterableDataset, Sampler
 
 from evenhand.trainer.randomness import generator_for
 
+_AT_ONCE = 1 << 20
+"""Examples that are worked on together: temporary tensors and lists stay small however many there are."""
+
 
 class PaddingCollator:
     """Pads ``input_ids`` to the longest of the batch; nothing random happens here, so workers need no seeding.
@@ -61,19 +64,27 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = generator_for(self.seed, "order", self.epoch)
-        order = torch.randperm(self.size, generator=generator)
+        # as many bytes as hold an index: the order is the same, and an epoch of 10^8 examples takes .4 GB
+        kind = torch.int32 if self.size < 2**31 else torch.int64
+        order = torch.randperm(self.size, generator=generator, dtype=kind)
         if self.lengths is not None:
             order = self._grouped(order, generator)
-        return iter(order.tolist())
+        for some in order.split(_AT_ONCE):
+            yield from some.tolist()
 
     def _grouped(self, order: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        pools = order.split(self.batch_size * self.POOL)
-        blocks = [b for pool in pools for b in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)]
-        # a short last block stays last: anywhere else it would shift the borders of all later steps
-        whole = [block for block in blocks if len(block) == self.batch_size]
-        rest = [block for block in blocks if len(block) < self.batch_size]
-        shuffled = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]
-        return torch.cat(shuffled + rest)
+        """Examples of ``POOL`` steps sorted by length (in place), then whole steps shuffled."""
+        pool = self.batch_size * self.POOL
+        whole = len(order) // pool * pool
+        at_once = max(1, _AT_ONCE // pool) * pool
+        for pools in (*order[:whole].split(at_once), order[whole:]):
+            rows = pools.view(-1, min(pool, max(len(pools), 1)))
+            by_length = self.lengths[rows].argsort(dim=1, stable=True)
+            rows.copy_(rows.gather(1, by_length))
+        # a short last step stays last: anywhere else it would shift the borders of all later steps
+        steps = order[: len(order) // self.batch_size * self.batch_size].view(-1, self.batch_size)
+        shuffled = steps[torch.randperm(len(steps), generator=generator)].flatten()
+        return torch.cat([shuffled, order[len(shuffled) :]])
 
 
 class EndlessStream(IterableDataset):
@@ -102,7 +113,18 @@ class EndlessStream(IterableDataset):
 
 def sequence_lengths(dataset) -> torch.Tensor:
     """``(len(dataset),)`` tokens of each example's ``input_ids``; read from the Arrow offsets where there are any."""
-    if isinstance(dataset, datasets.Dataset) and dataset._indices is None:
-        column = dataset.data.column("input_ids")
-        return torch.from_numpy(np.concatenate([pc.list_value_length(chunk).to_numpy() for chunk in column.chunks]))
-    return torch.tensor([len(dataset[i]["input_ids"]) for i in range(len(dataset))])
+    if not has_stored_ids(dataset):
+        return torch.tensor([len(dataset[i]["input_ids"]) for i in range(len(dataset))])
+    chunks = dataset.data.column("input_ids").chunks
+    lengths = [pc.list_value_length(chunk).to_numpy() for chunk in chunks]
+    lengths = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int32)
+    if dataset._indices is not None:  # a selection or another order of the rows
+        lengths = lengths[dataset._indices.column(0).to_numpy()]
+    return torch.from_numpy(lengths)
+
+
+def has_stored_ids(dataset) -> bool:
+    """Whether ``input_ids`` can be read from the Arrow table itself, without a Python number for each token."""
+    if not isinstance(dataset, datasets.Dataset) or "input_ids" not in dataset.column_names:
+        return False
+    return dataset.format["type"] != "custom"  # a transform may give others than those stored

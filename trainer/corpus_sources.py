@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import datasets
 
+from evenhand.trainer.documents import (
+    Documents,
+    FileDocuments,
+    LineDocuments,
+    RowDocuments,
+    ZipDocuments,
+    ZipMember,
+    files_below,
+)
+
 FORMATS = ("plain", "tagged")
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
+"""A single file that ends so is unpacked by ``datasets`` while it is read."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +90,20 @@ class CorpusSource:
             raise ValueError(f"Corpus file {path} is empty.")
         if path.suffix == ".zip":
             return _zip_documents(self, path)
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        if not files:
+        names = files_below(path) if path.is_dir() else [path.name]
+        if not names:
             raise ValueError(f"Corpus directory {path} holds no files.")
-        builder = _row_builder(files)
+        builder = _row_builder(names)
         if builder is None and path.is_dir():
-            return FileDocuments(self, files)
+            return FileDocuments(self, path, names)
+        if builder is None and path.suffix not in COMPRESSED:
+            return LineDocuments(self, path)
+        files = [path / name for name in names] if path.is_dir() else [path]
         kwargs = {"keep_linebreaks": False} if builder is None else {}
-        names = [str(p) for p in files]
+        data_files = [str(file) for file in files]
         try:
             rows = datasets.load_dataset(
-                builder or "text", data_files=names, split="train", streaming=streaming, **kwargs
+                builder or "text", data_files=data_files, split="train", streaming=streaming, **kwargs
             )
         except Exception as error:  # pyarrow and json errors arrive wrapped in one of several builder errors
             cause = str(error.__cause__ or error).strip().splitlines()[0]
@@ -116,137 +129,35 @@ class CorpusSource:
 
 _TAG = re.compile(r"(\S+)/\S+")
 
-
-class Documents:
-    """Documents of one source: ``len``, ``read(start, stop)`` for random access by ranges, and ``sha256`` of the content."""
-
-    source: CorpusSource
-
-    def __len__(self) -> int:
-        raise TypeError("the size of a stream is not known")
-
-    def read(self, start: int, stop: int) -> Iterator[str]:
-        """Cleaned texts of documents ``start … stop``."""
-        raise TypeError("a stream has no ranges")
-
-    def stream(self) -> Iterator[str]:
-        """Cleaned texts of all documents, one after the other."""
-        return self.read(0, len(self))
-
-    def digests(self) -> list[str]:
-        """Hashes of the source's parts (files, or the whole), in the order in which they are read."""
-        raise TypeError("a stream is not hashed")
-
-    @cached_property
-    def _digests(self) -> list[str]:
-        return self.digests()
-
-    def sha256(self, in_order: bool = False) -> str:
-        """Hash of the content; independent of where it lies, of file names and, unless ``in_order``, of the order of files."""
-        return hashlib.sha256("".join(self._digests if in_order else sorted(self._digests)).encode()).hexdigest()
-
-
-class RowDocuments(Documents):
-    """Rows of an Arrow data set (memory-mapped) or of a stream."""
-
-    def __init__(self, source: CorpusSource, rows, files: list[Path] | None, streaming: bool) -> None:
-        self.source, self.rows, self.files, self.streaming = source, rows, files, streaming
-
-    def __len__(self) -> int:
-        return super().__len__() if self.streaming else len(self.rows)
-
-    def read(self, start: int, stop: int) -> Iterator[str]:
-        column = self.source.text_column
-        for batch in self.rows.select(range(start, stop)).select_columns(column).iter(batch_size=1000):
-            yield from (self.source.clean(text) for text in batch[column] if text)
-
-    def stream(self) -> Iterator[str]:
-        if not self.streaming:
-            return super().stream()
-        return (self.source.clean(row[self.source.text_column] or "") for row in self.rows)
-
-    def digests(self) -> list[str]:
-        if self.files is not None:
-            return [_hash_file(path) for path in self.files]
-        return [self.rows._fingerprint]
-
-
-class FileDocuments(Documents):
-    """Files of a directory, one document each."""
-
-    def __init__(self, source: CorpusSource, files: list[Path]) -> None:
-        self.source, self.files = source, files
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def read(self, start: int, stop: int) -> Iterator[str]:
-        for path in self.files[start:stop]:
-            yield self.source.clean(_decode(path.read_bytes(), path))
-
-    def digests(self) -> list[str]:
-        return [_hash_file(path) for path in self.files]
-
-
-class ZipDocuments(Documents):
-    """Members of a zip archive, one document each, read without unpacking."""
-
-    def __init__(self, source: CorpusSource, path: Path, members: list[str]) -> None:
-        self.source, self.path, self.members = source, path, members
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def read(self, start: int, stop: int) -> Iterator[str]:
-        with zipfile.ZipFile(self.path) as archive:
-            for name in self.members[start:stop]:
-                yield self.source.clean(_decode(archive.read(name), f"{self.path}:{name}"))
-
-    def digests(self) -> list[str]:
-        with zipfile.ZipFile(self.path) as archive:
-            return [hashlib.sha256(archive.read(name)).hexdigest() for name in self.members]
-
-
 _NOT_TEXT = re.compile(r"(^|/)(\.|__MACOSX/|README|CONTENTS|LICENSE|cats\.txt)", re.IGNORECASE)
 
 
 def _zip_documents(source: CorpusSource, path: Path) -> ZipDocuments:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir() and info.file_size]
+            found = [info for info in archive.infolist() if not info.is_dir() and info.file_size]
     except zipfile.BadZipFile:
         raise ValueError(f"Corpus archive {path} is not a readable zip file.") from None
-    members = sorted(name for name in names if not _NOT_TEXT.search(name))
-    if not members:
+    kept = [info for info in found if not _NOT_TEXT.search(info.filename)]
+    if not kept:
         raise ValueError(f"Corpus archive {path} holds no text files.")
-    return ZipDocuments(source, path, members)
+    for info in kept:
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(
+                f"Corpus archive {path} holds {info.filename}, which is encrypted or compressed in an unusual way; unpack it to a directory."
+            )
+    members = [
+        ZipMember(
+            i.filename, i.header_offset, i.compress_size, i.file_size, i.compress_type != zipfile.ZIP_STORED, i.CRC
+        )
+        for i in kept
+    ]
+    return ZipDocuments(source, path, sorted(members))
 
 
-def _row_builder(files: list[Path]) -> str | None:
-    suffixes = {path.suffix for path in files}
+def _row_builder(names: list[str]) -> str | None:
+    """The builder of ``datasets`` for files of rows; None for plain text."""
+    suffixes = {Path(Path(name).stem if name.endswith(COMPRESSED) else name).suffix for name in names}
     if suffixes <= {".jsonl", ".json"}:
         return "json"
     return "parquet" if suffixes == {".parquet"} else None
-
-
-def _decode(data: bytes, where: str | Path) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        if b"\0" in data[:4096]:
-            raise ValueError(f"Corpus file {where} is not text.") from None
-        return data.decode("latin-1")  # older corpora; every byte has a meaning there
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return (
-            hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _hash_blocks(file)
-        )
-
-
-def _hash_blocks(file) -> str:  # Python 3.10 has no hashlib.file_digest
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()

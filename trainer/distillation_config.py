@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from transformers import Trainer, TrainingArguments
+
+from evenhand.trainer.batch_arithmetic import accumulation_steps, check_steps
+from evenhand.trainer.deepspeed_precision import set_loss_scaling
+from evenhand.trainer.device_support import (
+    PRECISIONS,
+    data_parallel_advice,
+    deepspeed_advice,
+    kernel_advice,
+    precision_advice,
+    process_advice,
+    refuse,
+    sharding_advice,
+    teacher_dtype_advice,
+    visible_gpus,
+)
+from evenhand.trainer.run_split import check_resumable
 
 TEACHER_DTYPES = ("auto", "float32", "float16", "bfloat16")
 SAMPLING_STRATEGIES = ("random", "group_by_length")
@@ -18,10 +35,11 @@ class DistillationArguments(TrainingArguments):
     steps), ``max_grad_norm`` 5, ``remove_unused_columns`` False (the teacher and the transforms need columns that the student's
     forward does not name), ``ddp_find_unused_parameters`` and ``ddp_broadcast_buffers`` False (every parameter is in the graph
     of every micro-batch), ``logging_nan_inf_filter`` False (a non-finite loss stops the run instead of being hidden),
-    ``save_total_limit`` 2.
+    ``save_total_limit`` 2, ``greater_is_better`` False (what an evaluation gives are losses and biases).
 
     Raises:
-        ValueError: a value outside its range; more than one GPU in one process (``nn.DataParallel``).
+        ValueError: a value outside its range, batches that do not come out even, or something that this machine cannot do: a precision, a GPU
+            without kernels, ZeRO-3, several GPUs in one process (``nn.DataParallel``).
     """
 
     learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate of AdamW."})
@@ -38,6 +56,17 @@ class DistillationArguments(TrainingArguments):
     ddp_broadcast_buffers: bool | None = field(default=False, metadata={"help": "DDP: broadcast buffers each forward."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide non-finite losses in the log."})
     save_total_limit: int | None = field(default=2, metadata={"help": "How many checkpoints are kept."})
+    greater_is_better: bool | None = field(
+        default=False, metadata={"help": "Whether more of metric_for_best_model is better."}
+    )
+
+    effective_batch_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Sequences of one optimiser step over all processes; gradient_accumulation_steps follows from it, so that a "
+            "recipe means the same on any number of GPUs."
+        },
+    )
 
     # Parameters that control the corruption of the input
     mlm_probability: float = field(default=0.15, metadata={"help": "Share of real tokens that become MLM targets."})
@@ -53,12 +82,33 @@ class DistillationArguments(TrainingArguments):
     freeze_position_embeddings: bool = field(
         default=True, metadata={"help": "Keep the student's position embeddings at the teacher's values."}
     )
-    head_chunk_size: int = field(
-        default=256, metadata={"help": "Rows of logits in memory at once; smaller needs less memory."}
+    head_chunk_size: int | None = field(
+        default=None,
+        metadata={"help": "Rows of logits in memory at once; smaller needs less memory. Default: 256 on a CPU, else 1024."},
+    )
+    length_pieces: int = field(
+        default=8,
+        metadata={
+            "help": "Pieces of similar length, at most, that a batch is cut into for the bodies, so that less padding is computed; "
+            "1 never cuts."
+        },
     )
 
     def __post_init__(self) -> None:
+        self._check_machine()
         super().__post_init__()
+        self._check_processes()
+        check_steps(
+            self.per_device_train_batch_size, self.gradient_accumulation_steps, self.max_steps, self.num_train_epochs
+        )
+        check_resumable(self)
+        if self.effective_batch_size is not None:
+            self.gradient_accumulation_steps = accumulation_steps(
+                self.effective_batch_size,
+                self.per_device_train_batch_size,
+                self.world_size,
+                self.gradient_accumulation_steps,
+            )
         if self.teacher_dtype not in TEACHER_DTYPES:
             raise ValueError(f"teacher_dtype must be one of {', '.join(TEACHER_DTYPES)}, not {self.teacher_dtype!r}.")
         if not 0 < self.mlm_probability <= 1:
@@ -69,19 +119,55 @@ class DistillationArguments(TrainingArguments):
             raise ValueError(
                 f"train_sampling_strategy must be one of {', '.join(SAMPLING_STRATEGIES)}, not {self.train_sampling_strategy!r}."
             )
-        if self.load_best_model_at_end:
+        if self.load_best_model_at_end and self.save_strategy == "steps" and self.save_steps != self.eval_steps:
             raise ValueError(
-                "load_best_model_at_end is not supported: a distillation ends with its last step's student."
+                f"load_best_model_at_end needs save_steps ({self.save_steps:g}) equal to eval_steps ({self.eval_steps:g}): the best "
+                "student can only be taken where it was saved."
             )
-        if self.head_chunk_size < 1:
+        if self.head_chunk_size is not None and self.head_chunk_size < 1:
             raise ValueError(f"head_chunk_size must be at least 1, not {self.head_chunk_size}.")
-        if self.n_gpu > 1:
-            raise ValueError(
-                f"{self.n_gpu} GPUs are visible to one process, which would use nn.DataParallel; start with "
-                "`accelerate launch -m evenhand.launch.distill RECIPE`, or show one GPU with CUDA_VISIBLE_DEVICES=0."
-            )
+        if self.length_pieces < 1:
+            raise ValueError(f"length_pieces must be at least 1, not {self.length_pieces}.")
         if not hasattr(Trainer, "loss_is_scaled_for_ga"):
             raise ValueError(
                 "This transformers release ignores Trainer.loss_is_scaled_for_ga and would multiply gradients by accumulation "
                 "and processes; install transformers>=5.23."
             )
+
+    def _check_machine(self) -> None:
+        """What needs no process group; before ``TrainingArguments``, whose own messages know nothing of V100s and launchers."""
+        on_cpu = self.use_cpu or _launcher_says("ACCELERATE_USE_CPU") or visible_gpus() == 0
+        launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+        if launched in PRECISIONS[1:] and not (self.fp16 or self.bf16):
+            # accelerate's own configs set the variable only, and DeepSpeed refuses a precision that Trainer does not know of
+            setattr(self, launched, True)
+        precision = "fp16" if self.fp16 else "bf16" if self.bf16 else "no"
+        index = int(os.environ.get("LOCAL_RANK", 0))
+        refuse(
+            "" if on_cpu else process_advice(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), visible_gpus()),
+            deepspeed_advice() if self.deepspeed or _launcher_says("ACCELERATE_USE_DEEPSPEED") else "",
+            "" if on_cpu else kernel_advice(index),
+            precision_advice(precision, "cpu" if on_cpu else "cuda", index),
+            "" if on_cpu else teacher_dtype_advice(self.teacher_dtype, index),
+        )
+
+    def _check_processes(self) -> None:
+        refuse(
+            data_parallel_advice(self.n_gpu),
+            sharding_advice(getattr(self.deepspeed_plugin, "zero_stage", 0), self.fsdp_plugin_args is not None),
+        )
+        if self.deepspeed_plugin is None:
+            return
+        if self.use_cpu:
+            raise ValueError(
+                "use_cpu=true switches DeepSpeed off in accelerate; hide the GPUs with CUDA_VISIBLE_DEVICES=-1 instead."
+            )
+        set_loss_scaling(self.deepspeed_plugin.deepspeed_config)
+
+    def head_rows_at_once(self) -> int:
+        """``head_chunk_size``, or what suits the device: on a CPU a chunk should stay near the caches, a GPU wants large products."""
+        return self.head_chunk_size or (256 if self.device.type == "cpu" else 1024)
+
+
+def _launcher_says(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() in ("1", "true")

@@ -2,45 +2,148 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 import torch
+from accelerate import Accelerator
 
 from evenhand.trainer.objective import TERMS
 
 
 class LogWindow:
-    """Sums and counts since the last log, kept on the device: reading them each step would wait for it.
+    """Sums, counts and training time since the last log.
+
+    What the device computes stays on it: reading it each step would wait for it. What the CPU knows beforehand, from the plans of
+    the micro-batches, stays on the CPU; :meth:`gathered` brings both together, once per log. The clock counts training and waiting for
+    data; it stands still in :meth:`paused`, during evaluations and saves.
 
     Args:
         device: where the student trains.
+        n_sums: how many sums :meth:`add` takes; default one for each term.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, n_sums: int = len(TERMS)) -> None:
+        self.device, self.n_sums = device, n_sums
+        self._running_since: float | None = None
         self.clear()
 
     def clear(self) -> None:
-        """Start anew, after a log."""
-        self.sums = torch.zeros(len(TERMS), device=self.device)
+        """Start anew, after a log; a running clock goes on from zero."""
+        self.sums = torch.zeros(self.n_sums, device=self.device)
         self.counts = torch.zeros(2, dtype=torch.long, device=self.device)
-        self.broken_since = torch.full((len(TERMS),), torch.iinfo(torch.long).max, device=self.device)
+        self.broken_since = torch.full((self.n_sums,), torch.iinfo(torch.long).max, device=self.device)
         self.steps = 0
+        self.planned: dict[str, float] = {}
+        self._seconds = 0.0
+        if self._running_since is not None:
+            self._running_since = time.perf_counter()
+
+    # -- what is counted ---------------------------------------------------------------------------------------------
 
     def count(self, counts: torch.Tensor) -> None:
         """Add the denominators ``(2,)`` of one optimiser step, over all processes."""
         self.counts = self.counts + counts
         self.steps += 1
 
+    def plan(self, batch: Mapping, means: Mapping[str, tuple[float, int]]) -> None:
+        """Add what the CPU knows of one micro-batch of this process.
+
+        Args:
+            batch: as ``prepare_micro_batch`` gives it.
+            means: of the supervision transform, see :meth:`SupervisionTransform.means`.
+        """
+        own = {"places": _computed_positions(batch)}
+        own |= {f"count {name}": n for name, n in batch["supervision_counts"].items()}
+        for name, (total, n) in means.items():
+            own |= {f"sum {name}": total, f"n {name}": n}
+        for name, value in own.items():
+            self.planned[name] = self.planned.get(name, 0) + value
+
     def add(self, sums: torch.Tensor, step: int) -> None:
-        """Add the unweighted sums ``(4,)`` of one micro-batch of optimiser step ``step``, of this process."""
+        """Add the unweighted sums ``(n_sums,)`` of one micro-batch of optimiser step ``step``, of this process."""
         self.sums = self.sums + sums
         self.broken_since = torch.where(sums.isfinite(), self.broken_since, self.broken_since.clamp(max=step))
 
-    def state(self) -> dict:
-        """What is common to all processes and must survive a kill; ``sums`` are each process's own."""
-        return {"counts": self.counts.tolist(), "steps": self.steps}
+    # -- the clock ---------------------------------------------------------------------------------------------------
 
-    def restore(self, state: dict, sums: torch.Tensor) -> None:
-        """Go on from :meth:`state` with this process's ``sums`` ``(4,)``."""
+    @property
+    def seconds(self) -> float:
+        """Time trained since the last log, in this process."""
+        running = 0.0 if self._running_since is None else time.perf_counter() - self._running_since
+        return self._seconds + running
+
+    def start_clock(self) -> None:
+        """Let the clock run; called when a training's first batch is there, so that skipping to it on a resume does not count."""
+        if self._running_since is None:
+            self._running_since = time.perf_counter()
+
+    def stop_clock(self) -> None:
+        """Let it stand still, after what was given to the device is done: that is training too."""
+        if self._running_since is not None:
+            if self.device.type != "cpu":
+                torch.accelerator.synchronize(self.device)
+            self._seconds, self._running_since = self.seconds, None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time spent inside does not count."""
+        running = self._running_since is not None
+        self.stop_clock()
+        try:
+            yield
+        finally:
+            if running:
+                self.start_clock()
+
+    # -- what is logged ----------------------------------------------------------------------------------------------
+
+    def gathered(self, accelerator: Accelerator) -> tuple[torch.Tensor, dict[str, float]]:
+        """One collective: the sums ``(n_sums,)`` over all processes, and the figures of :meth:`_figures`. All processes call it."""
+        names = sorted(self.planned)
+        planned = torch.tensor([float(self.planned[name]) for name in names], device=self.device)
+        totals = accelerator.reduce(torch.cat([self.sums, planned]), "sum")
+        sums, planned = totals.split([self.n_sums, len(names)])
+        return sums, self._figures(dict(zip(names, planned.tolist(), strict=True)))
+
+    def _figures(self, planned: Mapping[str, float]) -> dict[str, float]:
+        """Real tokens a second (all processes), share of real tokens among the positions that the student computes, counts of the
+        supervision transform per optimiser step, and its means; what is not known is left out."""
+        tokens = int(self.counts[1])
+        figures = {}
+        if self.seconds > 0:
+            figures["tokens_per_second"] = tokens / self.seconds
+        if planned.get("places"):
+            figures["padding_efficiency"] = tokens / planned["places"]
+        for name, value in planned.items():
+            kind, _, of = name.partition(" ")
+            if kind == "count":
+                counted, *arm = of.split("/")
+                figures["/".join([f"{counted}_per_batch", *arm])] = value / self.steps
+            elif kind == "sum" and planned[f"n {of}"]:
+                figures[f"mean_{of}"] = value / planned[f"n {of}"]
+        return figures
+
+    # -- what survives a kill ----------------------------------------------------------------------------------------
+
+    def state(self) -> dict:
+        """What is common to all processes and must survive a kill; ``sums`` and ``planned`` are each process's own."""
+        return {"counts": self.counts.tolist(), "steps": self.steps, "seconds": self.seconds}
+
+    def restore(self, state: dict, sums: torch.Tensor, planned: Mapping[str, float]) -> None:
+        """Go on from :meth:`state` with this process's ``sums`` ``(n_sums,)`` and ``planned``."""
         self.sums = sums.to(self.device)
         self.counts = torch.tensor(state["counts"], device=self.device)
         self.steps = state["steps"]
+        self.planned = dict(planned)
+        self._seconds = state.get("seconds", 0.0)
+
+
+def _computed_positions(batch: Mapping) -> int:
+    """Positions of all pieces of a micro-batch, padding included."""
+    everything = len(batch["input_ids"])
+    return sum(
+        piece["length"] * (everything if piece["sequences"] is None else len(piece["sequences"]))
+        for piece in batch["pieces"]
+    )

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
+from evenhand.trainer.changed_rows import ChangedRows
+from evenhand.trainer.length_pieces import places_of
 from evenhand.trainer.mlm_parts import Encoded
 from evenhand.trainer.supervision import MicroBatch, Plan, SupervisionTransform, TeacherForward, TeacherSignals
 from evenhand.trainer.word_pairs import CompiledPairs, Occurrences, WordPairs
@@ -103,6 +105,7 @@ class GenderMixup(SupervisionTransform):
         }
         if "teacher_logits" in self.mix:
             plan |= _index_within(batch.rows, found.positions, "row")
+            plan["row_index_on_host"] = plan["row_index"].numpy()
         if "teacher_hidden" in self.mix:
             plan |= _index_within(batch.attended, found.positions, "hidden")
         if self.second_view == "twin":
@@ -132,12 +135,21 @@ class GenderMixup(SupervisionTransform):
         swapped[found.positions[visible]] = found.twin_ids[visible]
         renumber = torch.zeros(len(batch.input_ids), dtype=torch.long)
         renumber[sequences] = torch.arange(len(sequences))
+        mask = batch.attention_mask[sequences]
+        pieces = batch.cutting.pieces(mask) if len(sequences) else []
         twin_positions = renumber[found.sequence] * length + found.positions % length
+        twin_positions[wanted] = places_of(pieces, mask.shape)[twin_positions[wanted]]
         return {
             "twin_input_ids": swapped.view_as(batch.input_ids)[sequences],
-            "twin_attention_mask": batch.attention_mask[sequences],
+            "twin_attention_mask": mask,
+            "twin_pieces": pieces,
             "twin_positions": twin_positions,
         }
+
+    @property
+    def changes_student_embeddings(self) -> bool:
+        """Only where the inputs are mixed."""
+        return "student_inputs" in self.mix
 
     # -- the three hooks -------------------------------------------------------------------------------------------
 
@@ -158,12 +170,13 @@ class GenderMixup(SupervisionTransform):
         hidden = signals.hidden is not None and "hidden_of" in plan
         if self.second_view != "twin" or not (rows or hidden) or len(plan["twin_input_ids"]) == 0:
             return signals
-        twin: Encoded = encode(plan["twin_input_ids"], plan["twin_attention_mask"])
+        twin: Encoded = encode(plan["twin_input_ids"], plan["twin_attention_mask"], plan["twin_pieces"])
         if rows:
             other = head_rows(twin, plan["twin_positions"][plan["row_of"]])
             signals.head_rows = self._mix(signals.head_rows, other, plan["row_index"], plan, "row_of")
+            signals.changed_rows = ChangedRows(plan["row_index"], plan["row_index_on_host"])
         if hidden:
-            other = twin.hidden.flatten(0, 1)[plan["twin_positions"][plan["hidden_of"]]]
+            other = twin.hidden[plan["twin_positions"][plan["hidden_of"]]]
             signals.hidden = self._mix(signals.hidden, other, plan["hidden_index"], plan, "hidden_of")
         return signals
 
@@ -201,13 +214,22 @@ class GenderMixup(SupervisionTransform):
 
     def counts(self, plan: Plan) -> dict[str, int]:
         """Positions at which anything is mixed, and sequences that hold a pair word."""
+        return {"mixed_positions": int(self._mixed(plan).sum()), "sequences_with_pair_words": len(plan["sequences"])}
+
+    def means(self, plan: Plan) -> dict[str, tuple[float, int]]:
+        """λ over the positions at which anything is mixed."""
+        lam = plan["lambda"][self._mixed(plan)]
+        return {"lambda": (float(lam.double().sum()), len(lam))}
+
+    def _mixed(self, plan: Plan) -> torch.Tensor:
+        """``(n,)`` of the plan's positions, whether anything is mixed there."""
         mixed = torch.zeros(len(plan["positions"]), dtype=torch.bool)
         if "student_inputs" in self.mix:
             mixed[plan["visible"]] = True
         for chosen in ("row_of", "hidden_of"):
             if chosen in plan:
                 mixed[plan[chosen]] = True
-        return {"mixed_positions": int(mixed.sum()), "sequences_with_pair_words": len(plan["sequences"])}
+        return mixed
 
     def report(self) -> dict:
         """Every choice of the method and what the pairs became under this tokenizer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -39,11 +40,16 @@ def train_mlm_head(
         token_counts: ``(vocab_size,)`` for the smoothing of mask positions.
         steps: optimiser steps.
         what: ``all`` (default), or ``head``: what is neither encoder nor tied to it, so that the encoder stays as published.
+        batch_size: sequences of one optimiser step, over all processes.
         arguments: further :class:`DistillationArguments` fields.
 
     Returns:
         The model in eval mode, every parameter trainable again.
+
+    Raises:
+        ValueError: the batch cannot be dealt evenly to the processes.
     """
+    micro_batch = sequences_per_process(batch_size)
     if what == "head":
         body = {id(parameter) for parameter in model.base_model.parameters()}
         for parameter in model.parameters():
@@ -52,7 +58,7 @@ def train_mlm_head(
         output_dir=str(output_dir),
         max_steps=steps,
         learning_rate=learning_rate,
-        per_device_train_batch_size=batch_size,
+        per_device_train_batch_size=micro_batch,
         seed=seed,
         freeze_position_embeddings=False,
         **{"save_strategy": "steps", "save_steps": max(1, steps // 4), "logging_steps": 50, "report_to": []}
@@ -70,6 +76,20 @@ def train_mlm_head(
     trainer.train(resume_from_checkpoint=True)
     model.requires_grad_(True)
     return model.eval()
+
+
+def sequences_per_process(batch_size: int) -> int:
+    """One process's share of an optimiser step of the head's training.
+
+    Raises:
+        ValueError: it does not come out even.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # as every launcher sets it
+    if batch_size < 1 or batch_size % processes:
+        raise ValueError(
+            f"teacher.mlm_batch_size {batch_size} cannot be dealt evenly to {processes} processes; choose a multiple of {processes}."
+        )
+    return batch_size // processes
 
 
 def held_out_mlm_loss(

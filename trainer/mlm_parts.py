@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from evenhand.trainer.chunked_head import decode
+from evenhand.trainer.length_pieces import Piece
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a body gives: ``hidden`` (batch, length, width), the last hidden state, and ``features``, what the head reads:
-    the same tensor for the known families, the logits (batch, length, vocab_size) for others."""
+    """What a body gives, the positions of all its pieces (see :mod:`~evenhand.trainer.length_pieces`) laid end to end: ``hidden``
+    ``(n_positions, width)``, the last hidden state, and ``features``, what the head reads: the same tensor for the known families,
+    the logits ``(n_positions, vocab_size)`` for others. Without a cut, position ``row · length + column`` of the batch's grid."""
 
     hidden: torch.Tensor
     features: torch.Tensor
@@ -41,17 +45,59 @@ class MlmParts:
                 stacklevel=2,
             )
 
-    def encode(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Encoded:
-        """One body forward; both arguments ``(batch, length)``. No token types are passed (the default, type 0, is used)."""
-        if self.family is None:
-            output = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
-            return Encoded(output.hidden_states[-1], output.logits)
-        hidden = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return Encoded(hidden, hidden)
+    def encode(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        pieces: list[Piece] | None = None,
+        word_embeddings: torch.Tensor | None = None,
+    ) -> Encoded:
+        """One body forward. No token types are passed (the default, type 0, is used).
+
+        Args:
+            input_ids: ``(batch, length)``.
+            attention_mask: ``(batch, length)``, 1 at real tokens.
+            pieces: how the batch is cut; None for one piece.
+            word_embeddings: ``(batch, length, width)`` to take the place of the table's rows.
+        """
+        whole = {"sequences": None, "length": input_ids.shape[1], "padded": True}
+        outputs = [
+            self._encode_piece(*_taken((input_ids, attention_mask, word_embeddings), piece), piece["padded"])
+            for piece in pieces or [whole]
+        ]
+        hidden, features = zip(*outputs, strict=True)
+        joined = _laid_end_to_end(hidden)
+        return Encoded(joined, joined if features[0] is hidden[0] else _laid_end_to_end(features))
+
+    def _encode_piece(self, ids, mask, embeddings, padded: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states and features, ``(n, length, …)`` each.
+
+        A table's rows are replaced in a hook, not given as ``inputs_embeds``: RoBERTa reads its positions from the ids.
+        """
+        hook = None
+        if embeddings is not None:
+            hook = self.word_embeddings.register_forward_hook(lambda *_: embeddings)
+        try:
+            mask = self._attention(mask) if padded else None
+            if self.family is None:
+                output = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+                return output.hidden_states[-1], output.logits
+            hidden = self.model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
+            return hidden, hidden
+        finally:
+            if hook is not None:
+                hook.remove()
+
+    def _attention(self, mask: torch.Tensor) -> torch.Tensor:
+        """The mask as the body takes it without looking into it: for a mask ``(n, length)`` transformers asks whether it is all
+        ones, and waits for the device to answer."""
+        if self.family is None or self.model.config._attn_implementation != "sdpa":
+            return mask
+        return mask.bool()[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
 
     def head_rows(self, encoded: Encoded, positions: torch.Tensor) -> torch.Tensor:
-        """Decoder inputs ``(n, features)`` at flat ``positions`` ``(n,)`` of the (batch · length) grid."""
-        rows = encoded.features.flatten(0, 1).index_select(0, positions)
+        """Decoder inputs ``(n, features)`` at ``positions`` ``(n,)`` of ``encoded``."""
+        rows = encoded.features.index_select(0, positions)
         if self.family == "bert":
             return self.model.cls.predictions.transform(rows)
         if self.family == "distilbert":
@@ -59,6 +105,10 @@ class MlmParts:
         if self.family == "roberta":
             return self.model.lm_head.layer_norm(nn.functional.gelu(self.model.lm_head.dense(rows)))
         return rows
+
+    def logits(self, rows: torch.Tensor) -> torch.Tensor:
+        """Decoder inputs ``(n, features)`` to logits ``(n, vocab_size)``, without gradient."""
+        return decode(rows, *self.decoder)
 
     @property
     def decoder(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -81,6 +131,20 @@ class MlmParts:
     def word_embeddings(self) -> nn.Embedding:
         """The input word-embedding table."""
         return self.model.get_input_embeddings()
+
+
+def _taken(tensors: tuple[torch.Tensor | None, ...], piece: Piece) -> list[torch.Tensor | None]:
+    """The piece's sequences, cut to its length."""
+    chosen = piece["sequences"]
+    return [
+        None if t is None else (t if chosen is None else t.index_select(0, chosen))[:, : piece["length"]]
+        for t in tensors
+    ]
+
+
+def _laid_end_to_end(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    flat = [part.flatten(0, 1) for part in parts]
+    return flat[0] if len(flat) == 1 else torch.cat(flat)
 
 
 def position_embeddings(model: nn.Module) -> nn.Embedding | None:

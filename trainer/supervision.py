@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from evenhand.trainer.changed_rows import ChangedRows
+from evenhand.trainer.length_pieces import ONE_PIECE, Cutting, Piece
 from evenhand.trainer.mlm_parts import Encoded
 
 Plan = dict[str, torch.Tensor]
@@ -29,6 +31,7 @@ class MicroBatch:
         labels: ``(batch, length)``, -100 where no target.
         rows: ``(n_rows,)`` ascending flat positions at which teacher and student logits are compared.
         attended: ``(n_attended,)`` ascending flat positions at which hidden states are compared.
+        cutting: how batches are cut into pieces of similar length; for a transform that runs the teacher on a batch of its own.
     """
 
     input_ids: torch.Tensor
@@ -37,6 +40,7 @@ class MicroBatch:
     labels: torch.Tensor
     rows: torch.Tensor
     attended: torch.Tensor
+    cutting: Cutting = ONE_PIECE
 
 
 @dataclass
@@ -47,20 +51,28 @@ class TeacherSignals:
         head_rows: ``(n_rows, features)`` decoder inputs at ``MicroBatch.rows``, or None where no logits are compared. The decoder
             is affine: mixing these with weights that sum to 1 mixes the logits.
         hidden: ``(n_attended, width)`` last hidden states at ``MicroBatch.attended``, or None where α_cos is 0.
+        changed_rows: which of the ``head_rows`` a transform has changed, where it knows: several students then share the teacher's
+            logits at all others. None (default): any may have been changed.
     """
 
     head_rows: torch.Tensor | None
     hidden: torch.Tensor | None
+    changed_rows: ChangedRows | None = None
 
 
-TeacherForward = Callable[[torch.Tensor, torch.Tensor], Encoded]
-"""``(input_ids, attention_mask) -> Encoded``: a further teacher forward, without gradient."""
+TeacherForward = Callable[[torch.Tensor, torch.Tensor, list[Piece]], Encoded]
+"""``(input_ids, attention_mask, pieces) -> Encoded``: a further teacher forward, without gradient."""
 
 
 class SupervisionTransform:
     """Base class: changes nothing. Override what the method needs; every hook gets the transform's own ``plan``."""
 
     name = "none"
+
+    @property
+    def changes_student_embeddings(self) -> bool:
+        """Whether :meth:`student_embeddings` is to be asked."""
+        return type(self).student_embeddings is not SupervisionTransform.student_embeddings
 
     def plan(self, batch: MicroBatch, generator: torch.Generator) -> Plan:
         """Decide, on the CPU and from ``generator`` alone, what happens to this micro-batch."""
@@ -88,7 +100,11 @@ class SupervisionTransform:
         return logits
 
     def counts(self, plan: Plan) -> dict[str, int]:
-        """Numbers to add up over training and report, e.g. how many positions were changed."""
+        """Numbers to add up over training and report, e.g. how many positions were changed; logged per optimiser step."""
+        return {}
+
+    def means(self, plan: Plan) -> dict[str, tuple[float, int]]:
+        """Numbers whose mean over the time since the last log is logged: each as its sum and how many were summed. ``plan`` is on the CPU."""
         return {}
 
     def report(self) -> dict:

@@ -13,6 +13,8 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from evenhand.trainer.device_support import half_dtype
+
 PACKAGE_PREFIX = "package:"
 
 
@@ -139,12 +141,8 @@ def place_teacher(teacher: nn.Module, device: torch.device, dtype: str = "auto")
         dtype: ``float32``, ``float16``, ``bfloat16`` or ``auto``: bf16 on a CUDA device that has it natively, fp16 on an older one
             (V100), fp32 elsewhere.
     """
-    if dtype == "auto":
-        if device.type != "cuda":
-            dtype = "float32"
-        else:
-            dtype = "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
-    return teacher.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
+    chosen = half_dtype(device) if dtype == "auto" else getattr(torch, dtype)
+    return teacher.to(device=device, dtype=chosen).eval().requires_grad_(False)
 
 
 def _first_line(error: Exception) -> str:

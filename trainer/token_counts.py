@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from torch.utils.data import IterableDataset
 from tqdm.auto import tqdm
+
+from evenhand.trainer.batches import has_stored_ids
 
 
 def count_tokens(dataset, vocab_size: int) -> torch.Tensor:
@@ -19,11 +22,18 @@ def count_tokens(dataset, vocab_size: int) -> torch.Tensor:
     counts = np.zeros(vocab_size, dtype=np.int64)
     size = 10_000
     for start in tqdm(range(0, len(dataset), size), desc="Counting tokens", disable=len(dataset) <= size, leave=False):
-        rows = [dataset[i]["input_ids"] for i in range(start, min(start + size, len(dataset)))]
-        found = np.bincount(np.concatenate([np.asarray(row) for row in rows]), minlength=vocab_size)
+        found = np.bincount(_flat_ids(dataset, start, min(start + size, len(dataset))), minlength=vocab_size)
         if len(found) > vocab_size:
             raise ValueError(
                 f"The data set holds token id {len(found) - 1}, but the tokenizer has {vocab_size} tokens."
             )
         counts += found
     return torch.from_numpy(counts)
+
+
+def _flat_ids(dataset, start: int, stop: int) -> np.ndarray:
+    """``input_ids`` of the examples from ``start`` to ``stop``, one after the other."""
+    if has_stored_ids(dataset):
+        column = dataset.with_format("arrow")[start:stop].column("input_ids")
+        return pc.list_flatten(column).to_numpy()
+    return np.concatenate([np.asarray(dataset[i]["input_ids"]) for i in range(start, stop)])

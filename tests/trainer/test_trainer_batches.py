@@ -1,5 +1,6 @@
 """Order, padding, counts and random streams."""
 
+import tracemalloc
 from itertools import islice
 
 import datasets
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import IterableDataset
 
+from evenhand.trainer import batches
 from evenhand.trainer.batches import EndlessStream, EpochSampler, PaddingCollator, sequence_lengths
 from evenhand.trainer.randomness import derive_seed, generator_for
 from evenhand.trainer.token_counts import count_tokens
@@ -45,6 +47,47 @@ def test_grouped_order_keeps_steps_of_like_length_and_is_pure_too():
         assert not torch.equal(means, means.sort().values)  # not one length class after the other
 
 
+def plain_order(size, seed, epoch, lengths, batch_size):
+    """The order written down as it is defined, one example and one block after the other."""
+    generator = generator_for(seed, "order", epoch)
+    order = torch.randperm(size, generator=generator).tolist()
+    if lengths is None:
+        return order
+    pool = batch_size * EpochSampler.POOL
+    blocks = []
+    for start in range(0, size, pool):
+        in_order = sorted(order[start : start + pool], key=lambda i: lengths[i])
+        blocks += [in_order[i : i + batch_size] for i in range(0, len(in_order), batch_size)]
+    whole = [block for block in blocks if len(block) == batch_size]
+    shuffled = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]
+    return [i for block in [*shuffled, *(block for block in blocks if len(block) < batch_size)] for i in block]
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size"), ((0, 4), (1, 4), (3, 4), (4, 4), (200, 4), (203, 4), (399, 4), (1001, 3), (1234, 1))
+)
+@pytest.mark.parametrize("at_once", (7, 1000, 1 << 20))
+def test_order_does_not_depend_on_how_much_is_worked_on_together(monkeypatch, size, batch_size, at_once):
+    monkeypatch.setattr(batches, "_AT_ONCE", at_once)
+    lengths = torch.randint(1, 9, (size,), generator=torch.Generator().manual_seed(size), dtype=torch.int32)
+    for given in (None, lengths):
+        sampler = EpochSampler(size, 5, given, batch_size)
+        sampler.set_epoch(2)
+        assert list(sampler) == plain_order(size, 5, 2, given, batch_size)
+
+
+def test_order_is_handed_out_without_a_list_of_it(monkeypatch):
+    monkeypatch.setattr(batches, "_AT_ONCE", 1 << 12)
+    sampler = EpochSampler(300_000, seed=0, lengths=torch.ones(300_000, dtype=torch.int32), batch_size=64)
+    tracemalloc.start()  # sees Python's numbers and lists: the whole order would be 12 MB of them
+    try:
+        n = sum(1 for _ in sampler)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n == 300_000 and peak < 1e6
+
+
 def test_lengths_are_read_from_arrow_offsets_lists_and_selections_alike():
     rows = [[1] * n for n in (3, 1, 4, 1, 5)]
     whole = datasets.Dataset.from_dict({"input_ids": rows})
@@ -53,6 +96,10 @@ def test_lengths_are_read_from_arrow_offsets_lists_and_selections_alike():
     assert sequence_lengths(parts).tolist() == [3, 1, 4, 1, 5] * 2
     assert sequence_lengths(whole.select([4, 0])).tolist() == [5, 3]
     assert sequence_lengths(whole.select(range(1, 4))).tolist() == [1, 4, 1]
+    assert sequence_lengths(parts.select([9, 0, 7])).tolist() == [5, 3, 4]
+    assert sequence_lengths(whole.select([])).tolist() == []
+    doubled = whole.with_transform(lambda batch: {"input_ids": [row * 2 for row in batch["input_ids"]]})
+    assert sequence_lengths(doubled).tolist() == [6, 2, 8, 2, 10]
 
 
 class Stream(IterableDataset):
@@ -96,6 +143,20 @@ def test_seeds_depend_on_every_part_of_the_key():
 def test_token_counts_are_occurrences():
     rows = [{"input_ids": [2, 5, 5, 3]}, {"input_ids": [2, 6, 3]}]
     assert count_tokens(rows, 8).tolist() == [0, 0, 2, 2, 0, 2, 1, 0]
+    stored = datasets.Dataset.from_list(rows)
+    assert count_tokens(stored, 8).tolist() == [0, 0, 2, 2, 0, 2, 1, 0]
+    assert count_tokens(datasets.concatenate_datasets([stored, stored]).select([3, 0, 0]), 8).tolist() == [
+        0,
+        0,
+        3,
+        3,
+        0,
+        4,
+        1,
+        0,
+    ]
+    doubled = stored.with_transform(lambda batch: {"input_ids": [row * 2 for row in batch["input_ids"]]})
+    assert count_tokens(doubled, 8).tolist() == [0, 0, 4, 4, 0, 4, 2, 0]
 
 
 def test_token_outside_the_vocabulary_is_named():

@@ -1,12 +1,15 @@
 """The prepared corpus: which documents, which split, what is kept on the disk, and the stream that equals it."""
 
+import errno
+import os
 import random
 import shutil
+import socket
 from collections import Counter
 
 import pytest
 
-from evenhand.trainer import corpus as corpus_module
+from evenhand.trainer import corpus_layout, token_shards
 from evenhand.trainer.corpus import CorpusSettings, prepare_corpus, stream_corpus
 from evenhand.trainer.corpus_sources import CorpusSource
 
@@ -151,17 +154,18 @@ def test_two_sources_are_both_used_each_with_its_weight(prepare, lines, tmp_path
 
 
 @pytest.fixture
-def small_shards(monkeypatch):
-    """Shards of 50 documents, and a list of those that were made."""
-    made, original = [], corpus_module._make_shard
-    monkeypatch.setattr(corpus_module, "DOCUMENTS_A_SHARD", 50)
-    monkeypatch.setattr(corpus_module, "_make_shard", lambda job: made.append(job[1]) or original(job))
+def small_shards(monkeypatch, lines):
+    """Three shards of the 120 lines, and a list of those that were made."""
+    made, original = [], token_shards._write
+    size = -(-sum(len(line) + 1 for line in lines) // 3)
+    monkeypatch.setattr(corpus_layout, "SHARD_BYTES", (size, size))
+    monkeypatch.setattr(token_shards, "_write", lambda shard, place: made.append(shard.name) or original(shard, place))
     return made
 
 
 def test_second_call_makes_no_shard(prepare, lines, small_shards):
     first = prepare(lines)
-    assert small_shards == ["shard-00000", "shard-00001", "shard-00002"]
+    assert sorted(small_shards) == ["shard-00000", "shard-00001", "shard-00002"]
     again = prepare(lines)
     assert len(small_shards) == 3
     assert rows(first.train) == rows(again.train) and first.report == again.report
@@ -170,8 +174,9 @@ def test_second_call_makes_no_shard(prepare, lines, small_shards):
 
 def test_shards_change_nothing_in_what_comes_out(prepare, lines, small_shards, monkeypatch):
     many = prepare(lines, held_out=0.2)
-    monkeypatch.setattr(corpus_module, "DOCUMENTS_A_SHARD", 1000)
+    monkeypatch.setattr(corpus_layout, "SHARD_BYTES", (1 << 20, 1 << 20))
     one = prepare(lines, held_out=0.2, cache="other")
+    assert len(small_shards) == 4
     assert [row["input_ids"] for row in many.train] == [row["input_ids"] for row in one.train]
     assert many.report == one.report
 
@@ -181,32 +186,46 @@ def test_interrupted_preparation_makes_only_what_is_missing(prepare, lines, smal
     expected = rows(before.train)
     (folder,) = (tmp_path / "cache").iterdir()
     shutil.rmtree(folder / "shard-00001")
-    (folder / ".shard-00001-123").mkdir()  # what a kill leaves
+    dead, alive, elsewhere = (
+        folder / f".shard-00001.{host}.{pid}"
+        for host, pid in (
+            (socket.gethostname(), 2**22 + 1),
+            (socket.gethostname(), os.getppid()),
+            ("elsewhere", 2**22 + 1),
+        )
+    )
+    for left in (dead, alive, elsewhere):
+        left.mkdir()
     small_shards.clear()
     after = prepare(lines)
     assert small_shards == ["shard-00001"] and rows(after.train) == expected
+    assert not dead.exists() and alive.exists() and elsewhere.exists()  # those may still be written to
 
 
-def test_error_in_a_shard_leaves_the_finished_ones(prepare, lines, small_shards, monkeypatch):
-    original = corpus_module._make_shard
+def test_a_full_disk_leaves_the_finished_shards(prepare, lines, small_shards, monkeypatch, tmp_path):
+    original = token_shards._write
 
-    def break_second(job):
-        if job[1] == "shard-00001":
-            raise OSError("no space left")
-        original(job)
+    def break_second(shard, folder):
+        if len(small_shards) == 1:
+            (folder / "train.arrow").write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(shard, folder)
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
-        patch.setattr(corpus_module, "_make_shard", break_second)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(RuntimeError, match=r"disk of .* is full\. Finished shards") as error,
+    ):
+        patch.setattr(token_shards, "_write", break_second)
         prepare(lines)
-    small_shards.clear()
+    assert "\n" not in str(error.value)
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert [path.name for path in folder.iterdir()] == small_shards
     prepare(lines)
-    assert small_shards == ["shard-00001", "shard-00002"]
+    assert sorted(small_shards) == ["shard-00000", "shard-00001", "shard-00002"]
 
 
-def test_workers_give_what_one_process_gives(prepare, lines, small_shards, tmp_path, wordpiece, monkeypatch):
+def test_workers_give_what_one_process_gives(prepare, lines, small_shards, tmp_path, wordpiece):
     one = prepare(lines, held_out=0.2)
-    monkeypatch.undo()
-    monkeypatch.setattr(corpus_module, "DOCUMENTS_A_SHARD", 50)
     sources = [CorpusSource(path=str(tmp_path / "corpus.txt"))]
     two = prepare_corpus(sources, wordpiece, CorpusSettings(held_out=0.2), tmp_path / "other", workers=2)
     assert [row["input_ids"] for row in one.train] == [row["input_ids"] for row in two.train]
@@ -225,6 +244,35 @@ def test_other_content_settings_or_tokenizer_have_another_key(prepare, lines, tm
     keys.append(prepare_corpus(source, byte_bpe, CorpusSettings(), tmp_path / "cache", 1).report["content_sha256"])
     assert len(set(keys)) == len(keys) == len(list((tmp_path / "cache").iterdir()))
     assert prepare(lines, name="elsewhere.txt").report["content_sha256"] == keys[0]
+
+
+def test_what_a_tokenizer_was_last_used_for_does_not_change_the_key(prepare, lines, wordpiece):
+    first = prepare(lines[:30]).report["content_sha256"]
+    wordpiece(lines[:2], truncation=True, max_length=8, padding="max_length")
+    assert prepare(lines[:30]).report["content_sha256"] == first
+
+
+def test_bytes_of_the_cache_are_foretold(lines, tmp_path, wordpiece, monkeypatch):
+    monkeypatch.setattr(corpus_layout, "SHARD_BYTES", (100_000, 100_000))
+    text = [f"{line} {number}" for number in range(30) for line in lines]  # numbers are unknown words: a token each
+    path = tmp_path / "large.txt"
+    path.write_text("\n".join(text) + "\n")
+    cache = tmp_path / "foretold"
+
+    def needed(**settings):
+        source = CorpusSource(path=str(path), weight=settings.pop("weight", 1.0))
+        return corpus_layout.cache_bytes_needed([source.open()], wordpiece, CorpusSettings(**settings), cache)
+
+    before = needed()
+    prepare_corpus([CorpusSource(path=str(path))], wordpiece, CorpusSettings(), cache, workers=1)
+    written = sum(file.stat().st_size for file in cache.rglob("*.arrow"))
+    assert 0.8 < before / written < 1.25
+    assert needed() == 0
+    assert needed(fraction=0.5) == pytest.approx(before / 2, abs=1)
+    assert needed(weight=2.0) == pytest.approx(2 * before, abs=1)
+    (folder,) = cache.iterdir()
+    shutil.rmtree(folder / "shard-00000")
+    assert needed() == pytest.approx(before / 3, abs=1)
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

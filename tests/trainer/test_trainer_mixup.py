@@ -63,9 +63,9 @@ class CountedParts(MlmParts):
         super().__init__(model)
         self.seen = []
 
-    def encode(self, input_ids, attention_mask):
+    def encode(self, input_ids, attention_mask, pieces=None):
         self.seen.append(input_ids)
-        return super().encode(input_ids, attention_mask)
+        return super().encode(input_ids, attention_mask, pieces)
 
 
 # -- λ is the weight of the male side ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from evenhand.trainer import sequences
 from evenhand.trainer.sequences import SequenceRules
 
 TEN_WORDS = "the old teacher was happy and he saw the town"
@@ -66,3 +67,30 @@ def test_blank_text_gives_nothing(wordpiece):
 def test_room_for_fewer_than_twelve_tokens_is_refused():
     with pytest.raises(ValueError, match=r"corpus\.max_length must be at least 12, not 11"):
         SequenceRules(11)
+
+
+def test_documents_tokenised_together_give_what_each_gives_alone(wordpiece, byte_bpe, monkeypatch):
+    monkeypatch.setattr(sequences, "CHARACTERS_AT_ONCE", 100)  # several calls, and borders within documents
+    texts = [
+        f"{TEN_WORDS}\n{TEN_WORDS} . he\n",
+        "",
+        "he",
+        f"{TEN_WORDS} qzx John's mother\n\n" * 3,
+        "galaxy [MASK] " * 12,
+    ]
+    for tokenizer in (wordpiece, byte_bpe):
+        rules, together = SequenceRules(24), [Counter() for _ in texts]
+        found = [list(one) for one in rules.of_documents(texts, tokenizer, together)]
+        for text, of_document, fates in zip(texts, found, together, strict=True):
+            alone = Counter()
+            assert of_document == list(rules.sequences(text, tokenizer, alone)) and fates == alone
+        ids = [tokenizer(line, add_special_tokens=False)["input_ids"] for line in texts[0].splitlines()]
+        start, stop = tokenizer.cls_token_id, tokenizer.sep_token_id
+        pieces = [line[i : i + 22] for line in ids for i in range(0, len(line), 22)]
+        assert found[0] == [[start, *piece, stop] for piece in pieces if len(piece) >= 10]
+
+
+def test_truncation_and_padding_left_over_in_a_tokenizer_change_nothing(wordpiece):
+    expected = run(wordpiece, f"{TEN_WORDS} {TEN_WORDS}")
+    wordpiece([TEN_WORDS], truncation=True, max_length=6, padding="max_length")
+    assert run(wordpiece, f"{TEN_WORDS} {TEN_WORDS}") == expected

@@ -1,0 +1,55 @@
+"""Which documents of a corpus are used, which are held out, and how they are cut."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from evenhand.trainer.sequences import SequenceRules
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """Which documents are used and how they are cut.
+
+    Args:
+        fraction: share of the documents, chosen by a hash of (seed, text): the choice does not depend on their order. Default 1.
+        held_out: share of the chosen documents kept for evaluation, never trained on. Default .01.
+        max_length: tokens a sequence. Default 512.
+        seed: of both choices; not the training seed, so that runs of several seeds see one split. Default 0.
+
+    Raises:
+        ValueError: a share outside its range.
+    """
+
+    fraction: float = 1.0
+    held_out: float = 0.01
+    max_length: int = 512
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"corpus.fraction must be above 0 and at most 1, not {self.fraction}.")
+        if not 0 <= self.held_out < 1:
+            raise ValueError(f"corpus.held_out must be at least 0 and below 1, not {self.held_out}.")
+        SequenceRules(self.max_length)
+
+    def choices(self) -> dict:
+        """The settings that decide which sequences come out, for the cache key and the report."""
+        return {name: getattr(self, name) for name in ("fraction", "held_out", "max_length", "seed")}
+
+    def copies(self, text: str, weight: float) -> int:
+        """How often a document is used: 0 if outside the fraction, else ``weight`` rounded up or down by the hash."""
+        if self.fraction < 1 and _uniform("fraction", self.seed, text) >= self.fraction:
+            return 0
+        rest = weight % 1
+        return int(weight) + (rest > 0 and _uniform("weight", self.seed, text) < rest)
+
+    def is_held_out(self, text: str) -> bool:
+        """Whether the document is for evaluation only."""
+        return self.held_out > 0 and _uniform("held_out", self.seed, text) < self.held_out
+
+
+def _uniform(purpose: str, seed: int, text: str) -> float:
+    digest = hashlib.blake2b(f"{purpose}/{seed}/".encode() + text.encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
