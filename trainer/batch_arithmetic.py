@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 
-def accumulation_steps(effective_batch_size: int, per_device_batch_size: int, processes: int, asked_for: int = 1) -> int:
+def accumulation_steps(
+    effective_batch_size: int, per_device_batch_size: int, processes: int, asked_for: int = 1
+) -> int:
     """Micro-batches per process and optimiser step that make ``effective_batch_size`` sequences.
 
     Args:

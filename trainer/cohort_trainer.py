@@ -20,7 +20,6 @@ from evenhand.trainer.length_pieces import cutting_for
 from evenhand.trainer.log_window import LogWindow
 from evenhand.trainer.masked_text_trainer import PLAIN, MaskedTextTrainer
 from evenhand.trainer.masking import XlmMasking
-from evenhand.trainer.mlm_parts import MlmParts
 from evenhand.trainer.objective import TERMS
 from evenhand.trainer.randomness import generator_for
 from evenhand.trainer.redirected_forward import call_inside
@@ -102,7 +101,7 @@ class CohortTrainer(MaskedTextTrainer):
             callbacks=callbacks,
             **kwargs,
         )
-        self._parts = [MlmParts(arm.student) for arm in self.arms.values()]
+        self._parts = [self._parts_of(arm.student) for arm in self.arms.values()]
         self._cuttings = [
             cutting_for(self.args.device, self.args.length_pieces, (teacher or arm.student).base_model)
             for arm in self.arms.values()
@@ -164,8 +163,7 @@ class CohortTrainer(MaskedTextTrainer):
             return losses.sum(), losses.detach(), terms
 
         loss, losses, terms = call_inside(model, self.model, losses_inside, inputs["input_ids"])
-        scaled = losses * self.accelerator.num_processes  # as Trainer sums up the loss of a single student
-        return loss, torch.cat([terms, scaled.to(terms)[:, None]], 1).flatten()
+        return loss, torch.cat([terms, losses.to(terms)[:, None]], 1).flatten()
 
     # -- gradients and weights -------------------------------------------------------------------------------------
 
@@ -250,9 +248,8 @@ class CohortTrainer(MaskedTextTrainer):
         """As of a single student, for every arm, and its own loss, as its own training would log it."""
         logs = super().check_finite()
         losses = self.accelerator.reduce(self._window.sums, "sum").view(len(self.arms), -1)[:, -1]
-        losses = (losses / self.accelerator.num_processes).tolist()
         return logs | {
-            f"{LOSS}/{name}": loss / self._window.steps for name, loss in zip(self.arms, losses, strict=True)
+            f"{LOSS}/{name}": loss / self._window.steps for name, loss in zip(self.arms, losses.tolist(), strict=True)
         }
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

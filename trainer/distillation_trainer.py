@@ -12,7 +12,6 @@ from evenhand.trainer.distillation_step import mean_terms, prepare_micro_batch, 
 from evenhand.trainer.length_pieces import cutting_for
 from evenhand.trainer.masked_text_trainer import PLAIN, MaskedTextTrainer, NonFiniteLossError
 from evenhand.trainer.masking import XlmMasking
-from evenhand.trainer.mlm_parts import MlmParts
 from evenhand.trainer.objective import DistillationObjective
 from evenhand.trainer.randomness import generator_for
 from evenhand.trainer.redirected_forward import call_inside
@@ -83,7 +82,7 @@ class DistillationTrainer(MaskedTextTrainer):
             masking=masking,
             **kwargs,
         )
-        self._student_parts = MlmParts(model)
+        self._student_parts = self._parts_of(model)
         self._cutting = cutting_for(self.args.device, self.args.length_pieces, (teacher or model).base_model)
 
     def _prepare(self, batch: dict, masking: XlmMasking, key: tuple, evaluating: bool) -> dict:

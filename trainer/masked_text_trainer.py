@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
+from accelerate.utils import DynamoBackend
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
@@ -96,7 +97,18 @@ class MaskedTextTrainer(ResumableTrainer):
         # a plain attribute of a plain object: the optimiser, DDP and checkpoints must not find the teacher
         self._teacher_parts = None
         if any(objective.needs_teacher for _, objective in students.values()):
-            self._teacher_parts = MlmParts(place_teacher(teacher, self.args.device, self.args.teacher_dtype))
+            self._teacher_parts = self._parts_of(place_teacher(teacher, self.args.device, self.args.teacher_dtype))
+
+    def _parts_of(self, model: PreTrainedModel) -> MlmParts:
+        """The model cut at its seams, its layers compiled where ``torch_compile`` is on.
+
+        accelerate would compile the whole model's call, which the loss changes at every step, so it is told not to.
+        """
+        parts = MlmParts(model)
+        if self.args.torch_compile:
+            self.accelerator.state.dynamo_plugin.backend = DynamoBackend.NO
+            parts.compile_layers(backend=self.args.torch_compile_backend, mode=self.args.torch_compile_mode)
+        return parts
 
     def _default_masking(self, token_counts: torch.Tensor | None) -> XlmMasking:
         tokenizer, args = self.processing_class, self.args

@@ -105,6 +105,7 @@ class GenderMixup(SupervisionTransform):
         }
         if "teacher_logits" in self.mix:
             plan |= _index_within(batch.rows, found.positions, "row")
+            plan["row_index_on_host"] = plan["row_index"].numpy()  # read without waiting for the device
             plan["row_index_on_host"] = plan["row_index"].numpy()
         if "teacher_hidden" in self.mix:
             plan |= _index_within(batch.attended, found.positions, "hidden")
@@ -184,8 +185,8 @@ class GenderMixup(SupervisionTransform):
         """Vocabulary view: at a pair word, y of the other side is y with the two words' entries exchanged."""
         if self.second_view != "vocabulary" or "row_index" not in plan:
             return logits
-        here = ((plan["row_index"] >= start) & (plan["row_index"] < start + len(logits))).nonzero().flatten()
-        rows, chosen = plan["row_index"][here] - start, plan["row_of"][here]
+        first, last = np.searchsorted(plan["row_index_on_host"], (start, start + len(logits)))
+        rows, chosen = plan["row_index"][first:last] - start, plan["row_of"][first:last]
         observed, twin = plan["observed_ids"][chosen], plan["twin_ids"][chosen]
         weight = plan["observed_weight"][chosen].to(logits.dtype)
         one, other = logits[rows, observed], logits[rows, twin]

@@ -95,6 +95,22 @@ class MlmParts:
             return mask
         return mask.bool()[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
 
+    def compile_layers(self, **options) -> None:
+        """Let ``torch.compile`` make the layers' kernels, in place (``options`` are its own).
+
+        Not the whole model: its embeddings carry hooks that change from batch to batch, and the loss changes the call itself
+        (:mod:`~evenhand.trainer.redirected_forward`); either would compile anew at each step.
+
+        Raises:
+            ValueError: the family's layers are not known.
+        """
+        layers = getattr(self.model.base_model, "encoder", None) or getattr(self.model.base_model, "transformer", None)
+        if self.family is None or layers is None:
+            raise ValueError(
+                f"torch_compile: the layers of {type(self.model).__name__} are not known; set training.torch_compile=false."
+            )
+        layers.compile(**options)
+
     def head_rows(self, encoded: Encoded, positions: torch.Tensor) -> torch.Tensor:
         """Decoder inputs ``(n, features)`` at ``positions`` ``(n,)`` of ``encoded``."""
         rows = encoded.features.index_select(0, positions)

@@ -16,8 +16,9 @@ from evenhand.trainer.changed_rows import ChangedRows
 from evenhand.trainer.length_pieces import ONE_PIECE, Cutting, Piece
 from evenhand.trainer.mlm_parts import Encoded
 
-Plan = dict[str, torch.Tensor]
-"""What a transform decided for one micro-batch: named tensors, drawn on the CPU, moved to the device with the batch."""
+Plan = dict
+"""What a transform decided for one micro-batch, drawn on the CPU: named tensors, moved to the device with the batch, and whatever else
+stays on the CPU (NumPy arrays, numbers)."""
 
 
 @dataclass
