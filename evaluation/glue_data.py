@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from evenhand.evaluation.glue_tasks import GlueTask
+from evenhand.evaluation.measure_data import check_revision
 
 HUB_NAME = "nyu-mll/glue"
 HUB_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
@@ -160,6 +161,7 @@ def _from_hub(task: GlueTask) -> GlueTaskData:
                 f"{HUB_NAME}, {task.key}, {split}: cannot be had from the Hub ({reason}); "
                 "give a local glue_data directory instead"
             ) from error
+        check_revision(rows, HUB_NAME, HUB_REVISION)
         splits[split] = _from_rows(rows, task, f"{HUB_NAME}, {task.key}, {split}")
     return GlueTaskData(task, splits.pop("train"), splits)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -159,5 +160,25 @@ def hub_rows(repository: str, columns: Sequence[str], *, split: str, revision: s
         raise FileNotFoundError(
             f"{repository}: cannot be had from the Hub ({reason}); give the path of a local copy instead"
         ) from error
+    check_revision(rows, repository, revision)
     check_columns(columns, rows.column_names, repository)
     return rows
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def check_revision(rows, repository: str, revision: str) -> None:
+    """Offline, ``load_dataset`` ignores the revision and takes what it prepared last; its folder is named for the commit.
+
+    Raises:
+        FileNotFoundError: ``rows`` are of another commit than ``revision``; a branch's name is not checked.
+    """
+    files = getattr(rows, "cache_files", None) or []
+    commits = {Path(file["filename"]).parent.name for file in files}
+    other = [commit for commit in commits if _COMMIT.fullmatch(commit) and commit != revision]
+    if other and _COMMIT.fullmatch(revision):
+        raise FileNotFoundError(
+            f"{repository}: the cache gave revision {other[0]}, not {revision}; load the right one last, on a machine with a "
+            f'network: python -c "from datasets import load_dataset; load_dataset({repository!r}, …, revision={revision!r})"'
+        )

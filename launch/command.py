@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from functools import partial
@@ -15,10 +16,16 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0: done; 1: failed; 2: wrong usage or bad input.
+        0: done; 1: failed; 2: wrong usage or bad input; 75: stopped by a scheduler's signal, to be run again.
     """
     options = _parse(argv)
+    # where DeepSpeed is installed, every Trainer imports it, and on a machine without a GPU it says so on stdout
+    logging.getLogger("DeepSpeed").addFilter(_not_about_the_cpu)
     return exit_code(f"evenhand {options.command}", partial(options.run, options), options.debug)
+
+
+def _not_about_the_cpu(record: logging.LogRecord) -> bool:
+    return "Setting accelerator to CPU" not in record.getMessage()
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -38,7 +45,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"evenhand {metadata.version('evenhand')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_distill, _add_evaluate, _add_card, _add_publish, _add_verify, _add_metric, _add_doctor):
+    adders = (
+        _add_demo,
+        _add_distill,
+        _add_evaluate,
+        _add_card,
+        _add_publish,
+        _add_verify,
+        _add_metric,
+        _add_sbatch,
+        _add_doctor,
+    )
+    for add in adders:
         add(commands)
     return parser
 
@@ -79,9 +97,66 @@ def _add_distill(commands) -> None:
     parser.add_argument("recipe", help="a YAML file, or the name of a packaged recipe")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="values that replace the recipe's")
     parser.add_argument("--output-dir", required=True, help="the run directory; run again to resume")
+    parser.add_argument(
+        "--arms", metavar="ARMS.yaml",
+        help="distil several students on one teacher's pass: a YAML file that maps a name to changes of the recipe, one run directory each",
+    )  # fmt: skip
+    group = parser.add_argument_group("several processes, through accelerate")
+    group.add_argument(
+        "--accelerate", nargs="?", const="ddp", metavar="NAME",
+        help="a config of accelerate: cpu, one_gpu, ddp (the default: 4 GPUs, fp16), zero1, zero2, multi_node, or a YAML file",
+    )  # fmt: skip
+    group.add_argument(
+        "--num-processes", type=int, metavar="N", help="on all machines together (default: the config's)"
+    )
+    group.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), help="(default: the config's)")
+    group.add_argument("--num-machines", type=int, metavar="N", help="(default: the config's, or SLURM_NNODES)")
+    group.add_argument(
+        "--machine-rank", type=int, metavar="N", help="which one this is, from 0 (default: SLURM_NODEID)"
+    )
+    group.add_argument("--main-process-ip", metavar="HOST", help="machine 0 (default: MASTER_ADDR)")
+    group.add_argument("--main-process-port", type=int, metavar="PORT", help="on machine 0 (default: MASTER_PORT)")
+
+
+def _distill_with_accelerate(options: argparse.Namespace) -> int:
+    from evenhand.launch.accelerate_launch import launch
+    from evenhand.launch.accelerate_plan import LaunchOptions, plan_launch
+    from evenhand.launch.arms_file import load_arms
+    from evenhand.launch.recipe import load_recipe
+
+    flags = LaunchOptions.of(options)
+    if options.accelerate is None:
+        raise ValueError(f"{flags.given()[0]} needs --accelerate NAME.")
+    names, overrides = _without_overrides([options.accelerate], options.overrides)
+    recipe = load_recipe(options.recipe, overrides)
+    if options.arms:
+        load_arms(options.recipe, options.arms, overrides)
+    plan = plan_launch(names[0] if names else "ddp", flags, recipe.training, os.environ)
+    command = [options.recipe, *overrides, "--output-dir", options.output_dir]
+    command += ["--arms", options.arms] if options.arms else []
+    return launch(plan, [*command, *(["--debug"] if options.debug else [])])
 
 
 def _distill(options: argparse.Namespace) -> int:
+    from evenhand.launch.accelerate_plan import LaunchOptions
+
+    if options.accelerate is not None or LaunchOptions.of(options).given():
+        return _distill_with_accelerate(options)
+    from evenhand.launch.requeue import until_stopped
+    from evenhand.launch.run_directory import RunDirectory
+
+    if options.arms:
+        from evenhand.launch.arms_file import load_arms
+        from evenhand.launch.cohort_directory import CohortDirectory
+
+        recipes = load_arms(options.recipe, options.arms, options.overrides)
+        return until_stopped(
+            CohortDirectory(options.output_dir, recipes), partial(_distill_cohort_here, options, recipes)
+        )
+    return until_stopped(RunDirectory(options.output_dir), partial(_distill_here, options))
+
+
+def _distill_here(options: argparse.Namespace) -> int:
     from accelerate import PartialState
 
     from evenhand.launch.distill import distill
@@ -90,13 +165,30 @@ def _distill(options: argparse.Namespace) -> int:
     run = distill(load_recipe(options.recipe, options.overrides), options.output_dir)
     state = PartialState()
     if state.is_main_process:
-        loss = run.training()["held_out_mlm_loss"]
-        print(
-            f"Student in {run.student}; held-out MLM loss {loss['student']} (teacher {loss['teacher']}), {loss['unit']}."
-        )
+        print(_student_line(run))
     # left to the interpreter's exit, the threads of a process group abort a process now and then
     state.destroy_process_group()
     return 0
+
+
+def _distill_cohort_here(options: argparse.Namespace, recipes: dict) -> int:
+    from accelerate import PartialState
+
+    from evenhand.launch.cohort import distill_cohort
+
+    runs = distill_cohort(recipes, options.output_dir)
+    state = PartialState()
+    if state.is_main_process:
+        print("\n".join(_student_line(run) for run in runs.values()))
+    state.destroy_process_group()  # as above
+    return 0
+
+
+def _student_line(run) -> str:
+    training = run.training()
+    loss, chosen = training["held_out_mlm_loss"], (training.get("watch") or {}).get("chosen")
+    which = f" (of step {chosen['step']}, {chosen['metric']} {chosen['value']:.4g})" if chosen else ""
+    return f"Student{which} in {run.student}; held-out MLM loss {loss['student']} (teacher {loss['teacher']}), {loss['unit']}."
 
 
 def _add_evaluate(commands) -> None:
@@ -207,16 +299,46 @@ def _metric(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_sbatch(commands) -> None:
+    from evenhand.launch.sbatch_command import EXAMPLE, add_arguments
+
+    summary = "write a Slurm script that distils, requeues itself at its time limit and goes on, or submit it"
+    add_arguments(_command(commands, "sbatch", _sbatch, summary, EXAMPLE))
+
+
+def _sbatch(options: argparse.Namespace) -> int:
+    from evenhand.launch.sbatch_command import run
+
+    recipes, overrides = _without_overrides(options.recipes, options.overrides)
+    if not recipes:
+        raise ValueError("No recipe is named, only key=value; name one first.")
+    return run(options, recipes, overrides)
+
+
 def _add_doctor(commands) -> None:
-    _command(
-        commands, "doctor", _doctor, "say what this machine can run, and what to do about each gap", "evenhand doctor"
+    parser = _command(
+        commands, "doctor", _doctor, "say what this machine can run, what a recipe needs offline, and what to do about each gap",
+        "evenhand doctor\n         evenhand doctor my_recipe.yaml evaluation.measures.crows_pairs.data=hub",
+    )  # fmt: skip
+    parser.add_argument("recipe", nargs="?", help="also say what this recipe needs on nodes without a network")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="values that replace the recipe's")
+    parser.add_argument(
+        "--settings", help="what `evaluate --settings` will be given, in the place of the recipe's measures"
     )
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from evenhand.launch.doctor import doctor
 
-    return doctor()
+    if options.recipe is None:
+        if options.settings:
+            raise ValueError("--settings needs a recipe before it.")
+        return doctor()
+    from evenhand.launch.evaluate import evaluation_section
+    from evenhand.launch.recipe import load_recipe
+
+    section = evaluation_section("", (), options.settings) if options.settings else None
+    return doctor(load_recipe(options.recipe, options.overrides), section)
 
 
 if __name__ == "__main__":

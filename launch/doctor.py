@@ -9,9 +9,15 @@ import shutil
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
+
+from evenhand.trainer.device_support import computes_bf16, deepspeed_advice, kernel_advice, visible_gpus
+
+if TYPE_CHECKING:
+    from evenhand.launch.recipe import EvaluationSection, Recipe
 
 GIB = 2**30
 
@@ -25,9 +31,9 @@ class Finding:
     advice: str = ""
 
 
-def doctor() -> int:
-    """Print the findings; always 0, because a gap is no failure."""
-    findings = examine()
+def doctor(recipe: Recipe | None = None, evaluation: EvaluationSection | None = None) -> int:
+    """Print the findings, with a ``recipe`` also what it needs where there is no network; always 0, because a gap is no failure."""
+    findings = [*examine(), *_needs(recipe, evaluation)]
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"{finding.subject:<{width}}  {finding.found}")
@@ -40,7 +46,15 @@ def doctor() -> int:
 
 def examine() -> list[Finding]:
     """Look at versions, devices, precisions, DeepSpeed, memory, disk and the Hub."""
-    return [*_versions(), *_devices(), _precision(), _deepspeed(), _memory(), _disk(), _minilm(), _hub()]
+    return [*_versions(), *_devices(), _precision(), _processes(), _deepspeed(), _memory(), _disk(), _minilm(), _hub()]
+
+
+def _needs(recipe: Recipe | None, evaluation: EvaluationSection | None) -> list[Finding]:
+    if recipe is None:
+        return []
+    from evenhand.launch.recipe_needs import recipe_needs  # slow to import, as the evaluators are
+
+    return recipe_needs(recipe, evaluation)
 
 
 def _versions() -> list[Finding]:
@@ -56,7 +70,7 @@ def _versions() -> list[Finding]:
 
 def _devices() -> list[Finding]:
     cores = Finding("CPU", f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
-    if not torch.cuda.is_available():
+    if visible_gpus() == 0:
         gpu_files = Path("/dev/nvidia0").exists()
         advice = (
             "a GPU is there but this torch build cannot use it: install a CUDA build as PyTorch's install page says"
@@ -64,37 +78,40 @@ def _devices() -> list[Finding]:
             else "the demo and small students run on the CPU; for BERT-size teachers use a machine with a GPU"
         )
         return [cores, Finding("GPU", "none that torch can use", advice)]
-    return [cores, *(_gpu(index) for index in range(torch.cuda.device_count()))]
+    return [cores, *(_gpu(index) for index in range(visible_gpus()))]
 
 
 def _gpu(index: int) -> Finding:
     properties = torch.cuda.get_device_properties(index)
     major, minor = torch.cuda.get_device_capability(index)
-    name = f"sm_{major}{minor}"
-    architectures = torch.cuda.get_arch_list()
-    found = f"{properties.name}, {properties.total_memory / GIB:.0f} GiB, {name}; this build has kernels for {' '.join(architectures)}"
-    covered = any(
-        a.startswith("sm_") and int(a[3:].rstrip("af")) // 10 == major and int(a[3:].rstrip("af")) <= major * 10 + minor
-        for a in architectures
-    )
-    advice = (
-        "" if covered else f"no kernels for {name}: install torch from the cu126 build named on PyTorch's install page"
-    )
-    return Finding(f"GPU {index}", found, advice)
+    architectures = " ".join(torch.cuda.get_arch_list())
+    memory = f"{properties.total_memory / GIB:.0f} GiB"
+    found = f"{properties.name}, {memory}, sm_{major}{minor}; this build has kernels for {architectures}"
+    return Finding(f"GPU {index}", found, kernel_advice(index))
 
 
 def _precision() -> Finding:
-    if not torch.cuda.is_available():
+    gpus = visible_gpus()
+    if gpus == 0:
         return Finding("precision", "fp32 (CPU)")
-    if torch.cuda.get_device_capability() >= (8, 0):
+    if all(computes_bf16(index) for index in range(gpus)):
         return Finding("precision", "bf16 and fp16; training.bf16=true is the better choice")
     return Finding("precision", "fp16 only", "this GPU has no bf16: use training.fp16=true")
 
 
+def _processes() -> Finding:
+    gpus = visible_gpus()
+    if gpus == 0:
+        return Finding("processes", "one; --accelerate cpu tries two on the CPU")
+    if gpus == 1:
+        return Finding("processes", "one; --accelerate one_gpu has the fp16 settings")
+    return Finding("processes", f"one a GPU: evenhand distill RECIPE --accelerate ddp --num-processes {gpus}")
+
+
 def _deepspeed() -> Finding:
-    if importlib.util.find_spec("deepspeed") is None:
-        return Finding("DeepSpeed", "not installed", "needed only for ZeRO: pip install 'evenhand[deepspeed]'")
-    return Finding("DeepSpeed", f"{metadata.version('deepspeed')} (ZeRO-1 and ZeRO-2)")
+    if deepspeed_advice():
+        return Finding("DeepSpeed", "not installed", deepspeed_advice())
+    return Finding("DeepSpeed", f"{metadata.version('deepspeed')} (--accelerate zero1 or zero2)")
 
 
 def _memory() -> Finding:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-
-from huggingface_hub import snapshot_download
 
 from evenhand.evaluation import EvaluationReport, Seat
 from evenhand.evaluation.evaluator import Evaluator
@@ -17,15 +15,22 @@ from evenhand.evaluation.models import default_name
 from evenhand.evaluation.report_table import report_table
 from evenhand.evaluation.sensitivity import SeatSensitivity
 from evenhand.evaluation.several_runs import aggregate_reports, aggregate_table
-from evenhand.launch.recipe import EvaluationSection, Recipe, apply_override, build_section, read_packaged_yaml
-from evenhand.launch.run_directory import RunDirectory, write_json
+from evenhand.launch.evaluator_settings import configured_evaluator
+from evenhand.launch.hub_cache import HubModel
+from evenhand.launch.recipe import (
+    EvaluationSection,
+    Recipe,
+    apply_override,
+    build_section,
+    decisive_sections,
+    read_packaged_yaml,
+)
+from evenhand.launch.run_directory import STORE, RunDirectory, write_json
 from evenhand.model_cards.pictures import draw_pictures
 from evenhand.model_cards.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
 from evenhand.trainer.teacher import resolve_model_path
 
 AGGREGATE_SCHEMA = "evenhand-aggregate"
-STORE = "evaluation_store"
-"""Folder beside report.json where measures that take hours keep what is finished."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +111,9 @@ def section_evaluators(section: EvaluationSection, store: Path | None = None) ->
         if measure not in EVALUATORS or measure in ("seat", "seat_sensitivity"):
             known = ", ".join(name for name in EVALUATORS if name not in ("seat", "seat_sensitivity"))
             raise ValueError(f"evaluation.measures.{measure} is no measure; use one of {known}.")
-        chosen.append(_configured(EVALUATORS[measure], settings or {}, f"evaluation.measures.{measure}.", store))
+        where = f"evaluation.measures.{measure}."
+        chosen.append(configured_evaluator(EVALUATORS[measure], settings or {}, where, store))
     return ready(chosen)
-
-
-def _configured(evaluator: type, settings: dict, where: str, store: Path | None) -> Evaluator:
-    """An evaluator from plain settings; progress is shown, and finished parts are kept, where it can."""
-    names = {f.name for f in fields(evaluator)} if is_dataclass(evaluator) else set()
-    if "store" in names and not settings.get("store"):
-        if store is None:
-            raise ValueError(f"{where}store or --output-dir is needed: finished parts of this measure are kept there.")
-        settings = settings | {"store": str(store)}
-    if "progress" in names:
-        settings = {"progress": True} | settings
-    return build_section(evaluator, settings, where)
 
 
 def evaluate_run(
@@ -238,7 +232,7 @@ def _teacher_path(run: RunDirectory, recipe: Recipe) -> str:
     path = resolve_model_path(recipe.teacher.path)
     if recipe.teacher.revision is None or Path(path).is_dir():
         return path
-    return snapshot_download(path, revision=recipe.teacher.revision)
+    return HubModel(path, recipe.teacher.revision).folder()
 
 
 def _expected_weights(subject: Subject, reference: Subject, role: str) -> str | None:
@@ -290,10 +284,8 @@ def same_recipe(reports: Sequence[EvaluationReport]) -> list[list[EvaluationRepo
 
 def _without_seed(recipe: dict) -> str:
     """What decides a student, but for its seed, as one string."""
-    decisive = {name: section for name, section in recipe.items() if name not in ("evaluation", "publish")}
+    decisive = decisive_sections(recipe)
     decisive["training"] = {key: value for key, value in recipe["training"].items() if key != "seed"}
-    places = ("cache_dir", "workers")
-    decisive["corpus"] = {key: value for key, value in recipe["corpus"].items() if key not in places}
     return json.dumps(decisive, sort_keys=True)
 
 

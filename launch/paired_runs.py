@@ -1,6 +1,7 @@
 """Plain against mixup, several seeds, paired: one teacher and one corpus, two students a seed.
 
     python -m evenhand.launch.paired_runs RECIPE --seeds 5 --output-dir runs/minilm_cpu --page docs/results/minilm_cpu.md
+    python -m evenhand.launch.paired_runs RECIPE --seeds 5 --output-dir runs/bert --launcher slurm --slurm partition=gpu gpus_per_node=1 time=20:00:00
 
 Every finished student is kept and not made again, so the command can be cut off and repeated.
 """
@@ -10,16 +11,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from evenhand.launch.distill import prepare_teacher
 from evenhand.launch.errors import exit_code
+from evenhand.launch.launchers import LAUNCHERS, Launcher, make_launcher
 from evenhand.launch.recipe import Recipe, load_recipe
 from evenhand.launch.run_directory import RunDirectory
+from evenhand.launch.study_runs import EVENHAND, Run, conclude
+from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
 ARMS = {"plain": False, "mixup": True}
 
@@ -29,48 +32,93 @@ def arm_directory(output_dir: Path, arm: str, seed: int) -> Path:
     return output_dir / f"{arm}-seed{seed}"
 
 
-def run_pairs(recipe: Recipe, output_dir: Path, seeds: int, jobs: int) -> None:
-    """Make the teacher once, then every student of every arm, ``jobs`` at a time in processes of their own.
+def run_pairs(
+    recipe: Recipe,
+    output_dir: Path,
+    seeds: int,
+    launcher: Launcher,
+    accelerate: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    teacher_by_launcher: bool = False,
+) -> int:
+    """Make the teacher once, then every student of every arm, and measure them.
+
+    Args:
+        recipe: of the plain arm, but for its seed.
+        output_dir: where the runs will lie, and their logs beside them.
+        seeds: students an arm.
+        launcher: executes the runs.
+        accelerate: config that each student is distilled with.
+        environment: variables of the runs.
+        teacher_by_launcher: whether a teacher that needs training is made by ``launcher`` too, and not in this process.
+
+    Returns:
+        0, or the exit code that asks for another start: the runs were stopped and can go on.
 
     Raises:
-        RuntimeError: a run failed; the others were finished, and the message names its log.
+        RuntimeError: runs failed; the others were finished, and the message names each and its log.
     """
-    shared = dataclasses.replace(
-        recipe.corpus, cache_dir=recipe.corpus.cache_dir or str((output_dir / "cache").absolute())
-    )
-    recipe = dataclasses.replace(recipe, corpus=shared)
-    teacher = prepare_teacher(recipe, RunDirectory(output_dir / "teacher_run"))
-    tasks = [(arm, seed) for seed in range(seeds) for arm in ARMS]
-    with ThreadPoolExecutor(jobs) as pool:
-        codes = list(pool.map(lambda task: _run_arm(recipe, output_dir, teacher, *task, jobs), tasks))
-    failed = [arm_directory(output_dir, *task) for task, code in zip(tasks, codes, strict=True) if code]
-    if failed:
-        raise RuntimeError(
-            f"{len(failed)} of {len(tasks)} runs failed; see {failed[0]}.log, then run the command again."
-        )
-
-
-def _run_arm(recipe: Recipe, output_dir: Path, teacher: str, arm: str, seed: int, jobs: int) -> int:
-    directory = arm_directory(output_dir, arm, seed)
-    recipe = dataclasses.replace(
-        recipe,
-        teacher=dataclasses.replace(recipe.teacher, path=teacher, mlm_steps=0),
-        mixup=dataclasses.replace(recipe.mixup, enabled=ARMS[arm]),
-        training=recipe.training | {"seed": seed},
-    )
-    recipe_file = output_dir / f"{directory.name}.yaml"
-    recipe.save(recipe_file)
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
-    for command in (["distill", str(recipe_file), "--output-dir", str(directory)], ["evaluate", str(directory)]):
-        with open(f"{directory}.log", "ab") as log:
-            code = subprocess.run(
-                [sys.executable, "-m", "evenhand.launch.command", *command], stdout=log, stderr=log, env=environment
-            ).returncode
+    recipe = _with_one_cache(recipe, output_dir)
+    if teacher_by_launcher and recipe.teacher.mlm_steps and not _teacher_run(output_dir).teacher.is_dir():
+        code = conclude(launcher.launch([_preparation(recipe, output_dir, seeds)]), REQUEUE_EXIT_CODE)
         if code:
             return code
-        print(f"{directory.name}: {command[0]} done", flush=True)
-    return 0
+    files = write_recipes(recipe, output_dir, seeds)
+    return conclude(launcher.launch(make_runs(files, accelerate, environment or {})), REQUEUE_EXIT_CODE)
+
+
+def write_recipes(recipe: Recipe, output_dir: Path, seeds: int) -> list[Path]:
+    """Make the teacher, unless it is there, and write the recipe of every run beside its directory.
+
+    Returns:
+        The recipes' paths, ``plain-seed0.yaml``, ``mixup-seed0.yaml``, ``plain-seed1.yaml`` …
+    """
+    recipe = _with_one_cache(recipe, output_dir)
+    teacher = prepare_teacher(recipe, _teacher_run(output_dir))
+    files = []
+    for seed in range(seeds):
+        for arm, mixup in ARMS.items():
+            of_run = dataclasses.replace(
+                recipe,
+                teacher=dataclasses.replace(recipe.teacher, path=teacher, mlm_steps=0),
+                mixup=dataclasses.replace(recipe.mixup, enabled=mixup),
+                training=recipe.training | {"seed": seed},
+            )
+            files.append(output_dir / f"{arm_directory(output_dir, arm, seed).name}.yaml")
+            of_run.save(files[-1])
+    return files
+
+
+def make_runs(files: Sequence[Path], accelerate: str | None, environment: Mapping[str, str]) -> list[Run]:
+    """A run for each recipe: distil into the directory of its name, then evaluate."""
+    with_accelerate = ("--accelerate", accelerate) if accelerate else ()
+    runs = []
+    for file in files:
+        directory = str(file.with_suffix(""))
+        distill = (*EVENHAND, "distill", str(file), "--output-dir", directory, *with_accelerate)
+        commands = (distill, (*EVENHAND, "evaluate", directory))
+        runs.append(Run(file.stem, commands, Path(f"{directory}.log").absolute(), environment, (file,)))
+    return runs
+
+
+def _with_one_cache(recipe: Recipe, output_dir: Path) -> Recipe:
+    """All runs read one tokenised corpus."""
+    cache_dir = recipe.corpus.cache_dir or str((output_dir / "cache").absolute())
+    return dataclasses.replace(recipe, corpus=dataclasses.replace(recipe.corpus, cache_dir=cache_dir))
+
+
+def _teacher_run(output_dir: Path) -> RunDirectory:
+    return RunDirectory(output_dir / "teacher_run")
+
+
+def _preparation(recipe: Recipe, output_dir: Path, seeds: int) -> Run:
+    """This command with ``--prepare-only``, as a run; one process trains the teacher's head, so it shall see one GPU."""
+    file = output_dir / "study.yaml"
+    recipe.save(file)
+    words = (str(file), "--output-dir", str(output_dir), "--seeds", str(seeds), "--prepare-only")
+    log = (output_dir / "teacher.log").absolute()
+    commands = (("-m", "evenhand.launch.paired_runs", *words),)
+    return Run("teacher", commands, log, {"CUDA_VISIBLE_DEVICES": "0"}, (file,))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,9 +127,25 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("recipe", help="a recipe file, or the name of a packaged one (minilm_cpu)")
     parser.add_argument("overrides", nargs="*", help="section.key=value")
     parser.add_argument("--seeds", type=int, default=5, help="students per arm (default 5)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time (default: cores)")
     parser.add_argument("--output-dir", type=Path, required=True)
     parser.add_argument("--page", type=Path, help="Markdown page to write from the reports")
+    parser.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="local",
+        help="where runs are executed (default: local, on this machine)",
+    )
+    parser.add_argument("--jobs", type=int, help="runs at a time on this machine (default: cores)")
+    parser.add_argument(
+        "--slurm", nargs="+", default=[], metavar="KEY=VALUE",
+        help="options of submitit and sbatch: partition=gpu time=20:00:00 gpus_per_node=4 cpus_per_task=16 array_parallelism=8 …",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accelerate", metavar="NAME", help="config of accelerate for each student, e.g. ddp (default: one process)"
+    )
+    parser.add_argument(
+        "--prepare-only", action="store_true", help="make the teacher and the runs' recipes (for `evenhand sbatch`)"
+    )
     options = parser.parse_intermixed_args(argv)
     if options.seeds < 2:
         parser.error("--seeds must be at least 2: an interval over seeds needs two")
@@ -89,9 +153,29 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, argv: list[str] | None) -> int:
-    recipe = load_recipe(options.recipe, options.overrides)
+    # a recipe's keys have sections: such words after --slurm are overrides
+    overrides = [*options.overrides, *(word for word in options.slurm if "." in word.partition("=")[0])]
+    slurm = [word for word in options.slurm if word not in overrides]
+    recipe = load_recipe(options.recipe, overrides)
+    on_slurm = options.launcher == "slurm"
+    if on_slurm and options.jobs is not None:
+        raise ValueError(
+            "--jobs is of --launcher local; on Slurm, --slurm array_parallelism=N limits the runs at a time."
+        )
+    cores = os.cpu_count() or 1
+    jobs = cores if options.jobs is None else options.jobs
+    launcher = make_launcher(options.launcher, options.output_dir, REQUEUE_EXIT_CODE, jobs=jobs, slurm=slurm)
     options.output_dir.mkdir(parents=True, exist_ok=True)
-    run_pairs(recipe, options.output_dir, options.seeds, options.jobs)
+    if options.prepare_only:
+        print(*write_recipes(recipe, options.output_dir, options.seeds), sep="\n")
+        return 0
+    environment = {"TOKENIZERS_PARALLELISM": "false"} | (
+        {} if on_slurm else {"OMP_NUM_THREADS": str(max(1, cores // jobs))}
+    )
+    code = run_pairs(recipe, options.output_dir, options.seeds, launcher, options.accelerate, environment, on_slurm)
+    if code:
+        print("paired_runs: stopped; run the same command again to go on.", file=sys.stderr)
+        return code
     if options.page:
         from evenhand.launch.results_page import write_results_page
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from evenhand.launch.watch_section import WatchSection
 from evenhand.launch.whole_files import write_text
 from evenhand.trainer import DistillationArguments, DistillationObjective
 from evenhand.trainer.corpus import CorpusSettings
@@ -23,7 +24,7 @@ from evenhand.trainer.corpus_sources import CorpusSource
 class TeacherSection:
     """``path``: folder, Hub id or ``package:NAME/FOLDER``. ``mlm_steps``: train a masked-LM head first, for that many steps, if the
     teacher has none; ``mlm_train`` says what is trained: ``all`` (default) or the ``head`` alone, which keeps the encoder as published but
-    gives a poor language model where the encoder was tuned for something else."""
+    gives a poor language model where the encoder was tuned for something else. ``mlm_batch_size``: sequences of one step over all processes."""
 
     path: str = ""
     revision: str | None = None
@@ -111,23 +112,36 @@ class Recipe:
     objective: DistillationObjective = field(default_factory=DistillationObjective)
     mixup: MixupSection = field(default_factory=MixupSection)
     training: dict = field(default_factory=dict)
+    watch: WatchSection = field(default_factory=WatchSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     publish: PublishSection = field(default_factory=PublishSection)
 
     def to_dict(self) -> dict:
-        """Plain values, every default filled in."""
-        return dataclasses.asdict(self)
+        """Plain values, every default filled in; without a ``watch`` section where nothing is watched, as before there was one."""
+        data = dataclasses.asdict(self)
+        if self.watch == WatchSection():
+            del data["watch"]
+        return data
 
     @property
     def sha256(self) -> str:
-        """Hash of what decides the student: all but the evaluation and publish sections and places on this machine."""
-        data = self.to_dict()
-        del data["evaluation"], data["publish"], data["corpus"]["cache_dir"], data["corpus"]["workers"]
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        """Hash of what decides the student, :func:`decisive_sections`."""
+        return hashlib.sha256(json.dumps(decisive_sections(self.to_dict()), sort_keys=True).encode()).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the resolved recipe as YAML."""
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+def decisive_sections(recipe: dict) -> dict:
+    """What of :meth:`Recipe.to_dict` decides the student: all but the evaluation and publish sections, places on this machine, and a
+    ``watch`` section that chooses nothing by what it measures."""
+    data = {name: section for name, section in recipe.items() if name not in ("evaluation", "publish")}
+    data["corpus"] = {key: value for key, value in recipe["corpus"].items() if key not in ("cache_dir", "workers")}
+    watch = data.get("watch")
+    if watch and not watch["keep_best"] and watch["patience"] is None:
+        del data["watch"]
+    return data
 
 
 _TRAINING_OWNED = {"output_dir", "remove_unused_columns", "push_to_hub", "hub_token", "resume_from_checkpoint"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -12,8 +14,14 @@ from safetensors import SafetensorError
 
 from evenhand.launch.recipe import Recipe, recipe_from_dict
 from evenhand.launch.whole_files import write_text
+from evenhand.trainer.checkpoints import completion_facts, latest_complete_checkpoint
+from evenhand.trainer.run_split import RunSplit
 
 RUN_FILE = "run.json"
+STORE = "evaluation_store"
+"""Folder beside report.json where measures that take hours keep what is finished."""
+SPLIT_KEYS = ("per_device_train_batch_size", "gradient_accumulation_steps")
+"""Keys of a recipe's ``training`` that may change between the starts of one run, as long as the effective batch stays."""
 GIB = 2**30
 
 
@@ -32,22 +40,27 @@ class RunDirectory:
         self.cache = self.path / "cache"
         self.figures = self.path / "figures"
         self.recipe_file = self.path / "recipe.yaml"
+        self.requeue_file = self.path / "requeue"
         self.training_file = self.path / "training.json"
         self.report_file = self.path / "report.json"
         self.card_file = self.path / "README.md"
 
-    def claim(self, recipe: Recipe, inputs: dict) -> None:
+    def claim(self, recipe: Recipe, inputs: dict, split: RunSplit | None = None) -> None:
         """Make the directory, or go on in it if it holds the same recipe with the same ``inputs`` (hashes by name).
 
+        How an optimiser step is split into micro-batches may differ from before, so that a run can go on with other GPUs; ``split`` says how it
+        is split now.
+
         Raises:
-            ValueError: it holds another run, or files that are not a run's, or an input's content has changed since.
+            ValueError: it holds another run, or files that are not a run's, an input's content has changed since, or it cannot go on with ``split``
+                (see :meth:`RunSplit.check_continues`).
         """
         if self.path.is_file():
             raise ValueError(f"Output directory {self.path} is a file; choose another --output-dir.")
         marker = self.path / RUN_FILE
         if marker.is_file():
             held = json.loads(marker.read_text(encoding="utf-8"))
-            if held["recipe_sha256"] != recipe.sha256:
+            if held["recipe_sha256"] != recipe.sha256 and not self._differs_in_split_only(recipe):
                 raise ValueError(
                     f"Output directory {self.path} holds another run (its recipe differs); choose another --output-dir or delete it."
                 )
@@ -56,6 +69,8 @@ class RunDirectory:
                 raise ValueError(
                     f"{self.path} was begun with another content of: {', '.join(changed)}; choose another --output-dir or delete it."
                 )
+            if split is not None:
+                recipe = self._checked_split(recipe, split)
         elif self.path.is_dir() and any(path != self.cache for path in self.path.iterdir()):
             raise ValueError(
                 f"Output directory {self.path} is not empty and holds no run; choose another --output-dir."
@@ -64,6 +79,28 @@ class RunDirectory:
         # the marker first: with it alone, the next call can go on
         write_json(marker, {"recipe_sha256": recipe.sha256, "inputs": inputs})
         recipe.save(self.recipe_file)
+
+    def _differs_in_split_only(self, recipe: Recipe) -> bool:
+        return self.recipe_file.is_file() and _without_split(self.recipe()).sha256 == _without_split(recipe).sha256
+
+    def _checked_split(self, recipe: Recipe, split: RunSplit) -> Recipe:
+        """The recipe to be kept: of a finished run, with the split that it was trained with."""
+        if self.training_file.is_file():
+            trained = self.training()
+            asked = {key: recipe.training.get(key) for key in SPLIT_KEYS}
+            if asked != {key: trained["recipe"]["training"].get(key) for key in SPLIT_KEYS}:
+                if trained["batch_size"] != split.effective_batch_size:
+                    raise ValueError(
+                        f"{self.path} holds a finished run with an effective batch of {trained['batch_size']}, this start has {split}; choose "
+                        "another --output-dir."
+                    )
+                return dataclasses.replace(recipe, training=self.recipe().training)
+            return recipe
+        newest = latest_complete_checkpoint(self.checkpoints)
+        earlier = RunSplit.from_facts(completion_facts(newest)) if newest else None
+        if earlier is not None:
+            split.check_continues(earlier, str(newest), warn=False)
+        return recipe
 
     def release(self) -> None:
         """Undo :meth:`claim` for a recipe that turned out unusable before training; the tokenised corpus stays."""
@@ -97,6 +134,12 @@ class RunDirectory:
         return json.loads(self.training_file.read_text(encoding="utf-8"))
 
 
+def _without_split(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(
+        recipe, training={key: value for key, value in recipe.training.items() if key not in SPLIT_KEYS}
+    )
+
+
 def write_json(path: Path, data: dict) -> None:
     """Write under a temporary name, then rename."""
     write_text(path, json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
@@ -120,16 +163,25 @@ def save_model_folder(folder: Path, *parts, extra: dict[str, dict] | None = None
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def require_disk(path: Path, n_bytes: int) -> None:
-    """Refuse to start what the disk cannot hold.
+def require_disk(needs: Mapping[str, tuple[Path, int]]) -> None:
+    """Refuse to start what the disks cannot hold.
+
+    Args:
+        needs: what is written, in words for the user, with the place where it is or will be and about how many bytes it takes; what goes to one disk
+            is added up.
 
     Raises:
-        ValueError: less than ``n_bytes`` are free where ``path`` is or will be.
+        ValueError: less is free than needed.
     """
-    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    if free < n_bytes:
-        raise ValueError(
-            f"The disk of {existing} has {free / GIB:.2f} GiB free, but checkpoints and student need about {n_bytes / GIB:.2f} GiB; "
-            "free space or choose another --output-dir."
-        )
+    of_disk: dict[int, list[tuple[str, Path, int]]] = {}
+    for what, (path, n_bytes) in needs.items():
+        existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+        of_disk.setdefault(existing.stat().st_dev, []).append((what, existing, n_bytes))
+    for entries in of_disk.values():
+        free, needed = shutil.disk_usage(entries[0][1]).free, sum(n_bytes for _, _, n_bytes in entries)
+        if free < needed:
+            raise ValueError(
+                f"The disk of {entries[0][1]} has {free / GIB:.2f} GiB free, but "
+                + " and ".join(f"{what} ({n_bytes / GIB:.2f} GiB)" for what, _, n_bytes in entries)
+                + " need more; free space or choose another --output-dir."
+            )

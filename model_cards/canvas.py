@@ -21,11 +21,18 @@ LINE_WIDTH = 1.6
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """A white figure of so many inches with one pair of axes, without a window system."""
+    figure, (axes,) = stacked_canvas(width, height, 1)
+    return figure, axes
+
+
+def stacked_canvas(width: float, height: float, rows: int) -> tuple[Figure, list[Axes]]:
+    """As `canvas`, with so many pairs of axes one above the other that share the horizontal one."""
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
+    axes = list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.set_axisbelow(True)
     return figure, axes
 
 

@@ -17,6 +17,7 @@ from evenhand.model_cards.front_matter import front_matter
 from evenhand.model_cards.published_report import canonical_sha256, published_report
 from evenhand.model_cards.score_tables import score_tables
 from evenhand.model_cards.seat_tables import seat_tables
+from evenhand.model_cards.watch_panels import chosen_student, watch_table
 
 # file stem -> (alternative text, caption); any other picture is shown under its own name
 CAPTIONS = {
@@ -35,6 +36,11 @@ CAPTIONS = {
     "tradeoff": (
         "Scatter plot of mean |d| over six gender tests against the mean GLUE score, teacher and student",
         "Quality to the right, association upwards, with intervals.",
+    ),
+    "bias_over_training": (
+        "Line charts of bias measures and held-out loss by optimiser step; their numbers are in the table of this card's section on the distillation",
+        "What was measured while the student trained; step 0 is the student before training, dotted lines are the teacher. The numbers stand in "
+        "the table further down.",
     ),
     "planted": (
         "Planted association strength by test against the SEAT effect size measured on the teacher and its students",
@@ -115,6 +121,7 @@ def _training(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
     weights = filled["objective"].get("weights") or {}
     filled["terms"] = [(term, OBJECTIVE_TERMS.get(term), weights[term]) for term in sorted(weights)]
     filled["supervision"] = training.get("supervision")
+    filled["watched"], filled["chosen"] = watch_table(training.get("watch")), chosen_student(training.get("watch"))
     pairs = (filled["supervision"] or {}).get("pairs") or {}
     filled["pairs"] = {key: _pair_list(pairs.get(key)) for key in ("matched", "multi_token", "skipped")}
     return filled

@@ -9,13 +9,15 @@ from evenhand.model_cards.published_report import published_report
 from evenhand.model_cards.seat_figure import draw_seat_figure
 from evenhand.model_cards.sensitivity_figure import draw_sensitivity_figure
 from evenhand.model_cards.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
+from evenhand.model_cards.watch_figure import draw_watch_figure
+from evenhand.model_cards.watch_panels import watch_panels
 
-REPORT_PICTURES = ("seat.png", "sensitivity.png", "sensitivity_reference.png", "tradeoff.png")
+REPORT_PICTURES = ("seat.png", "sensitivity.png", "sensitivity_reference.png", "tradeoff.png", "bias_over_training.png")
 """Names of the pictures drawn from a report; a run may hold others beside them."""
 
 
 def draw_pictures(report: Any, folder: str | Path) -> list[Path]:
-    """Draw them into ``folder``: the forest plot, the heat maps of the sensitivity grid, the trade-off.
+    """Draw them into ``folder``: the forest plot, the heat maps of the sensitivity grid, the trade-off, the curves of a watched training.
 
     Those of an earlier report that this one has no numbers for are removed. The same report gives the same bytes on
     one machine.
@@ -36,6 +38,9 @@ def draw_pictures(report: Any, folder: str | Path) -> list[Path]:
     points, tasks = tradeoff_points([published])
     if points:
         drawn.append(draw_tradeoff_figure(points, tasks, folder / "tradeoff.png"))
+    watch = (published.get("training") or {}).get("watch")
+    if watch_panels(watch):
+        drawn.append(draw_watch_figure(watch, folder / "bias_over_training.png"))
     for name in REPORT_PICTURES:
         if folder / name not in drawn:
             (folder / name).unlink(missing_ok=True)

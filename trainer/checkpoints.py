@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shutil
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 SAVING = ".saving"
@@ -55,11 +55,11 @@ def publish_checkpoint(output_dir: str | Path, name: str, facts: dict) -> Path:
     A checkpoint of that name is replaced.
     """
     saving, target = Path(output_dir) / SAVING / name, Path(output_dir) / name
-    files = sorted(path for path in saving.rglob("*") if path.is_file() and path != saving / COMPLETE)
-    sizes = {path.relative_to(saving).as_posix(): path.stat().st_size for path in files}
-    mark = saving / COMPLETE
+    mark, found = saving / COMPLETE, sorted(saving.rglob("*"))
+    files = [path for path in found if path.is_file() and path != mark]
+    sizes = {path.relative_to(saving).as_posix(): _to_disk(path) for path in files}
     mark.write_text(json.dumps(facts | {"files": sizes}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    for path in (*files, mark, *(path for path in saving.rglob("*") if path.is_dir()), saving):
+    for path in (mark, *(path for path in found if path.is_dir()), saving):
         _to_disk(path)
     if target.exists():
         target.rename(saving.with_name(f"replaced-{name}"))
@@ -87,19 +87,17 @@ def discard_damaged(output_dir: str | Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _to_disk(path: Path) -> None:
-    """Wait until a file's content, or a directory's list of names, is on the disk."""
-    if path.is_dir():
-        with suppress(OSError):  # not every file system knows this of directories
-            _sync(path, os.O_RDONLY)
-    else:
-        _sync(path, os.O_RDWR)
+def _to_disk(path: Path) -> int:
+    """Wait until a file's content, or a directory's list of names, is on the disk.
 
-
-def _sync(path: Path, mode: int) -> None:
-    handle = os.open(path, mode)
+    Returns:
+        The size in bytes, as the file system says once the file is open: before, one of a network may tell of an earlier one.
+    """
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
-        os.fsync(handle)
+        with suppress(OSError) if path.is_dir() else nullcontext():  # not every file system knows this of directories
+            os.fsync(handle)
+        return os.fstat(handle).st_size
     finally:
         os.close(handle)
 

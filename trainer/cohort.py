@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -73,7 +73,7 @@ def checked_arms(arms: Mapping[str, Arm]) -> dict[str, Arm]:
     return {name: arms[name] for name in sorted(arms)}
 
 
-def check_arm_names(names: Mapping[str, object]) -> None:
+def check_arm_names(names: Collection[str]) -> None:
     """Names become folders.
 
     Raises:
@@ -82,7 +82,9 @@ def check_arm_names(names: Mapping[str, object]) -> None:
     if not names:
         raise ValueError("A cohort needs at least one arm.")
     for name in names:
-        if not isinstance(name, str) or not _FOLDER_NAME.fullmatch(name):
+        if not isinstance(name, str):
+            raise ValueError(f"Arm name {name!r} is no text; write it in quotes.")
+        if not _FOLDER_NAME.fullmatch(name):
             raise ValueError(
                 f"Arm name {name!r} cannot name a folder; use letters, digits, '.', '_' and '-', a letter or digit first."
             )

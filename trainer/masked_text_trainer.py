@@ -180,9 +180,8 @@ class MaskedTextTrainer(ResumableTrainer):
 
     def _prepare_batch(self, batch: dict, step: int, number: int, evaluating: bool = False) -> dict:
         kind, place = "eval", (number, self.args.process_index)
-        if (
-            not evaluating
-        ):  # its place in the effective batch: the draws are the same whichever process gets the micro-batch
+        if not evaluating:
+            # its place in the effective batch: the draws are the same whichever process gets the micro-batch
             kind, place = "train", (number * self.args.world_size + self.args.process_index, 0)
         key = (kind, self.args.seed, step, *place)
         empty = batch.pop(EMPTY, False)

@@ -93,7 +93,7 @@ def make_shards(shards: list[Shard], total: int, workers: int) -> None:
 def make_shard(shard: Shard) -> None:
     """Tokenise the documents of one shard, written under a temporary name and renamed.
 
-    ``train/`` and ``held_out/`` become one Arrow file each, where there is anything to write; beside them lie the counts
+    Each split becomes one Arrow file, where there is anything to write; beside them lie the counts
     of the tokens that are trained on, and ``stats.json``.
     """
     if shard.path.is_dir():  # another process was faster

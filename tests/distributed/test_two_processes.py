@@ -16,6 +16,7 @@ from tiny_distillation import (
     tiny_tokenizer,
     tiny_trainer,
 )
+from two_process_watching import VALUES, figures
 
 TOLERANCE = 1e-5
 
@@ -66,3 +67,32 @@ def test_a_resumed_run_is_bit_equal_in_both_processes(two, process):
 def test_a_term_broken_in_one_process_stops_both_by_name(two):
     messages = [mine["broken"] for mine in two["everyone"]]
     assert all(message.startswith("Loss term cos is not finite at step 1;") for message in messages)
+
+
+def _watching(two) -> list[dict]:
+    return [mine["watching"] for mine in two["everyone"]]
+
+
+def test_logged_figures_are_those_of_one_process(two, tmp_path):
+    one = figures(tmp_path, 8, 1)
+    assert len(one) == 2 and one[0]["mixed_positions_per_batch"] > 0
+    for mine, its in zip(one, _watching(two)[0]["figures"], strict=True):
+        assert its == pytest.approx(mine, rel=1e-5)
+
+
+def test_the_main_process_alone_measures_and_both_have_the_numbers(two):
+    main, other = (mine["chosen"] for mine in _watching(two))
+    assert main["measured_at"] == [0, 2, 4, 6, 8] and other["measured_at"] == []
+    assert main["curve"] == other["curve"] == list(VALUES.items())[:-1]
+
+
+def test_both_stop_early_and_end_with_the_best_student(two):
+    for mine in (mine["chosen"] for mine in _watching(two)):
+        assert (mine["steps"], mine["best"]) == (8, (4, "checkpoint-4"))
+        assert mine["student"].keys() >= mine["saved"].keys()
+        assert all(torch.equal(mine["student"][name], value) for name, value in mine["saved"].items())
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_a_measure_that_fails_ends_both_with_one_message(two, process):
+    assert _watching(two)[process]["failing"] == "The student could not be measured: KeyError: 'no such word'"

@@ -24,6 +24,7 @@ from tiny_distillation import (
     tiny_trainer,
 )
 from transformers import TrainerCallback
+from two_process_watching import watching
 
 from evenhand.trainer import GenderMixup, NonFiniteLossError
 
@@ -90,6 +91,7 @@ def main(folder: Path) -> None:
         folder / "evaluated", masking=ContentMasking(), supervision=ContentMixup(tiny_tokenizer()), eval_dataset=tiny_dataset(11, seed=5)
     ).evaluate()  # fmt: skip
     mine = {"resumed": resumed_runs(folder / "resumed"), "broken": broken_term(folder / "broken")}
+    mine["watching"] = watching(folder / "watching")
     everyone = [None, None]
     torch.distributed.all_gather_object(everyone, mine)
     if torch.distributed.get_rank() == 0:

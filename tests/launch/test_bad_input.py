@@ -9,6 +9,7 @@ from tiny_text import write_text
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from evenhand.launch.command import main
+from evenhand.launch.run_directory import require_disk
 
 _PROGRESS_BAR = re.compile(r"\d.* \[.*/s\]")
 
@@ -204,6 +205,13 @@ def test_a_corpus_of_short_lines_says_how_many_were_dropped(capsys, tiny_recipe,
     _nothing_made(run)
 
 
+def test_a_corpus_that_does_not_fill_one_step_is_refused(capsys, tiny_recipe, tmp_path):
+    run = tmp_path / "run"
+    line = _refused(capsys, "distill", tiny_recipe(), "training.gradient_accumulation_steps=100", "--output-dir", run)
+    assert "sequences for training, fewer than the 400 of one optimiser step" in line
+    _nothing_made(run)
+
+
 # -- the output directory ------------------------------------------------------------------------------------------
 
 
@@ -226,7 +234,19 @@ def test_an_output_directory_that_is_a_file_is_refused(capsys, tiny_recipe, tmp_
 def test_a_disk_too_small_for_the_checkpoints_is_seen_before_the_start(refused, tiny_recipe, monkeypatch):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    assert "GiB free" in refused(tiny_recipe())
+    line = refused(tiny_recipe())
+    assert "GiB free" in line and "checkpoints and student (" in line and "the tokenised corpus (" in line
+
+
+def test_what_goes_to_one_disk_is_added_up(tmp_path, monkeypatch):
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**30))
+    checkpoints, cache = (tmp_path / "run", 2**29), (tmp_path / "not" / "there" / "yet", 2**29)
+    require_disk({"checkpoints": checkpoints, "tokens": cache})
+    with pytest.raises(
+        ValueError, match=r"1\.00 GiB free, but checkpoints \(0\.50 GiB\) and tokens \(0\.60 GiB\) need more"
+    ):
+        require_disk({"checkpoints": checkpoints, "tokens": (cache[0], int(0.6 * 2**30))})
 
 
 def test_a_failure_while_training_is_one_line_and_code_1(capsys, tiny_recipe, tmp_path):

@@ -20,7 +20,7 @@ from evenhand.trainer.cohort import check_arm_names
         (("..",), "cannot name a folder"),
         ((".hidden",), "cannot name a folder"),
         (("",), "'' cannot name a folder"),
-        ((3,), "3 cannot name a folder"),
+        ((3,), "3 is no text; write it in quotes"),
         (("x" * 101,), "cannot name a folder"),
         (("Plain", "plain"), "Plain and plain would share a folder"),
     ],

@@ -232,6 +232,11 @@ def test_workers_give_what_one_process_gives(prepare, lines, small_shards, tmp_p
     assert one.report == two.report
 
 
+def test_default_workers_are_the_cores_that_a_scheduler_gave(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    assert token_shards.available_cores() == 3
+
+
 def test_other_content_settings_or_tokenizer_have_another_key(prepare, lines, tmp_path, byte_bpe):
     keys = [
         prepare(lines).report["content_sha256"],

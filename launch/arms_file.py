@@ -1,0 +1,81 @@
+"""A file that names the arms of a cohort and what each changes of one recipe."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from evenhand.launch.recipe import Recipe, apply_override, read_packaged_yaml, recipe_from_dict
+from evenhand.trainer.cohort import check_arm_names
+
+
+def load_arms(recipe: str | Path, arms: str | Path, overrides: Sequence[str] = ()) -> dict[str, Recipe]:
+    """One recipe for each arm: the common one, with ``overrides``, and then the arm's own changes.
+
+    Args:
+        recipe: a YAML file, or a packaged recipe's name.
+        arms: a YAML file that maps an arm's name to its changes: a list of ``section.key=value``, sections with their keys, or nothing.
+        overrides: ``section.key=value`` for all arms.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: not YAML, a name that comes twice or cannot be a folder's, changes of another form, an
+            unknown key or a wrong value; the arm is named.
+    """
+    common = read_packaged_yaml(recipe, "recipes", "Recipe")
+    for override in overrides:
+        apply_override(common, override)
+    changes = _read_arms(Path(arms))
+    check_arm_names(changes)
+    recipes = {}
+    for name, own in changes.items():
+        try:
+            recipes[name] = recipe_from_dict(_changed(common, own))
+        except ValueError as error:
+            raise ValueError(f"Arm {name}: {error}") from None
+    return recipes
+
+
+def _read_arms(path: Path) -> dict:
+    if not path.is_file():
+        raise FileNotFoundError(f"Arms file {path} does not exist.")
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"Arms file {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"Arms file {path} must map names of arms to their changes, not be a {type(data).__name__}.")
+    return data
+
+
+def _changed(common: dict, own: object) -> dict:
+    data = copy.deepcopy(common)
+    if own is None:
+        return data
+    if isinstance(own, list) and all(isinstance(change, str) for change in own):
+        for change in own:
+            apply_override(data, change)
+        return data
+    if isinstance(own, dict) and all(isinstance(keys, dict) for keys in own.values()):
+        for section, keys in own.items():
+            before = data.get(section)
+            data[section] = (before if isinstance(before, dict) else {}) | keys
+        return data
+    raise ValueError("its changes must be a list of section.key=value, or sections with keys and values.")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Plain YAML, which takes the last of several equal keys, but for that."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} comes twice; give every arm and key a name of its own", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)

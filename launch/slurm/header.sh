@@ -1,0 +1,14 @@
+#SBATCH --job-name=@{name}@
+#SBATCH --nodes=@{nodes}@
+#SBATCH --ntasks-per-node=1
+#SBATCH --gres=gpu:@{gpus}@
+#SBATCH --cpus-per-task=@{cpus}@
+#SBATCH --time=@{time}@
+@% for option in options %@
+#SBATCH --@{option|option}@
+@% endfor %@
+# 120 seconds before the time limit Slurm signals this script (B: the script alone), which hands the signal on
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=@{log|quote}@

@@ -1,0 +1,177 @@
+"""``evenhand distill`` under a scheduler: stopped, started again, with other micro-batches."""
+
+import json
+import os
+import signal
+
+import pytest
+import yaml
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from evenhand.launch import distill as distill_module
+from evenhand.launch.command import main
+from evenhand.launch.requeue import exit_code_of_processes
+from evenhand.launch.run_directory import RunDirectory
+from evenhand.trainer import DistillationTrainer
+from evenhand.trainer.checkpoints import latest_complete_checkpoint
+
+REQUEUE = 75
+
+
+def _distill(recipe: str, run, *overrides: str) -> int:
+    return main(["distill", recipe, *overrides, "--output-dir", str(run)])
+
+
+@pytest.fixture
+def signal_at(monkeypatch):
+    """``signal_at(step)``: the next training gets SIGUSR1 in that step, once."""
+
+    def arrange(step: int) -> None:
+        train = DistillationTrainer.training_step
+
+        def training_step(self, *arguments):
+            if self.state.global_step == step - 1 and not done:
+                done.append(step)
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return train(self, *arguments)
+
+        done: list[int] = []
+        monkeypatch.setattr(DistillationTrainer, "training_step", training_step)
+
+    return arrange
+
+
+def _student(run) -> bytes:
+    return (run / "student" / "model.safetensors").read_bytes()
+
+
+def test_a_stopped_run_asks_to_be_requeued_and_ends_as_one_that_was_not(tiny_recipe, tmp_path, signal_at, capsys):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert _distill(tiny_recipe(), whole) == 0
+    signal_at(3)
+    capsys.readouterr()
+    assert _distill(tiny_recipe(), run) == REQUEUE
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evenhand")]
+    assert len(lines) == 1 and lines[0].startswith(
+        "evenhand distill: stopped by SIGUSR1 after step 3; checkpoint-3 is in"
+    )
+    assert (run / "requeue").read_text(encoding="utf-8").startswith("stopped by SIGUSR1")
+    assert not (run / "student").exists() and not (run / "training.json").exists()
+    assert exit_code_of_processes(1, RunDirectory(run)) == REQUEUE  # what a launcher of several processes makes of it
+    assert _distill(tiny_recipe(), run) == 0
+    assert not (run / "requeue").exists()
+    assert [exit_code_of_processes(code, RunDirectory(run)) for code in (0, 1)] == [0, 1]
+    assert _student(run) == _student(whole)
+    assert (run / "training.json").read_bytes() == (whole / "training.json").read_bytes()
+
+
+def test_so_does_one_that_is_stopped_while_the_teacher_gets_its_head(tiny_recipe, tiny_teacher, tmp_path, signal_at):
+    encoder = tmp_path / "encoder"
+    AutoModelForMaskedLM.from_pretrained(tiny_teacher).base_model.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(tiny_teacher).save_pretrained(encoder)
+    recipe = tiny_recipe(teacher={"path": str(encoder), "mlm_steps": 4, "mlm_batch_size": 8}, training={"max_steps": 1})
+    run = tmp_path / "run"
+    signal_at(3)
+    assert _distill(recipe, run) == REQUEUE
+    assert latest_complete_checkpoint(run / "checkpoints" / "mlm_head").name == "checkpoint-3"
+    assert (run / "requeue").exists() and not (run / "teacher").exists()
+    assert _distill(recipe, run) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["SIGTERM", "SIGUSR1"])
+def test_work_without_steps_is_left_at_once(tiny_recipe, tmp_path, monkeypatch, capsys, number):
+    prepare, before = distill_module.prepare_corpus, signal.getsignal(number)
+
+    def prepare_when_signalled(*arguments, **options):
+        os.kill(os.getpid(), number)
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr(distill_module, "prepare_corpus", prepare_when_signalled)
+    run = tmp_path / "run"
+    assert _distill(tiny_recipe(), run) == REQUEUE
+    assert f"evenhand distill: the run was stopped by {number.name};" in capsys.readouterr().err
+    assert (run / "requeue").exists() and not (run / "checkpoints").exists()
+    assert signal.getsignal(number) == before
+
+
+def test_a_directory_that_is_no_run_gets_no_file(tiny_recipe, tmp_path, monkeypatch):
+    def signalled(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(distill_module, "load_teacher", signalled)
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    assert _distill(tiny_recipe(), foreign) == REQUEUE
+    assert list(foreign.iterdir()) == []
+
+
+def test_a_start_that_fails_is_not_requeued_because_the_one_before_was(tiny_recipe, tmp_path, signal_at):
+    run = tmp_path / "run"
+    signal_at(2)
+    assert _distill(tiny_recipe(), run) == REQUEUE
+    assert _distill(tiny_recipe(), run, "objective.temperature=3") == 2
+    assert not (run / "requeue").exists()
+
+
+# -- other micro-batches ---------------------------------------------------------------------------------------------
+
+
+def test_the_same_effective_batch_goes_on_in_other_micro_batches(tiny_recipe, tmp_path, signal_at, caplog):
+    """As on a GPU with other memory; here 4 × 2 becomes 8 × 1."""
+    run, others = tmp_path / "run", ["training.per_device_train_batch_size=8", "training.gradient_accumulation_steps=1"]
+    signal_at(3)
+    assert _distill(tiny_recipe(), run) == REQUEUE
+    assert _distill(tiny_recipe(), run, *others) == 0
+    assert "was trained with 4 sequences a micro-batch, this start has 8" in caplog.text
+    facts = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    assert (facts["batch_size"], facts["steps"]) == (8, 6)
+    kept = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))["training"]
+    assert (kept["per_device_train_batch_size"], kept["gradient_accumulation_steps"]) == (8, 1)
+    assert kept == facts["recipe"]["training"]
+
+
+def test_another_effective_batch_is_refused_before_any_work_with_both_numbers(tiny_recipe, tmp_path, signal_at, capsys):
+    run = tmp_path / "run"
+    signal_at(3)
+    assert _distill(tiny_recipe(), run) == REQUEUE
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "requeue"}
+    capsys.readouterr()
+    assert _distill(tiny_recipe(), run, "training.gradient_accumulation_steps=3") == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evenhand distill")]
+    assert "checkpoint-3 was trained with an effective batch of 8 (1 × 4 × 2)" in line
+    assert "this start has 12 (1 × 4 × 3); set gradient_accumulation_steps=2" in line
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_stays_what_it_was(tiny_recipe, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert _distill(tiny_recipe(), run) == 0
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert _distill(tiny_recipe(), run, "training.gradient_accumulation_steps=3") == 2
+    assert "a finished run with an effective batch of 8, this start has 12 (1 × 4 × 3)" in capsys.readouterr().err
+    same = ["training.per_device_train_batch_size=8", "training.gradient_accumulation_steps=1"]
+    assert _distill(tiny_recipe(), run, *same) == 0
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("setting", ["save_only_model", "auto_find_batch_size"])
+def test_settings_that_cannot_be_gone_on_from_are_refused(tiny_recipe, tmp_path, capsys, setting):
+    assert _distill(tiny_recipe(), tmp_path / "run", f"training.{setting}=true") == 2
+    assert f"training: {setting} is not supported: it " in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_heads_batch_that_cannot_be_dealt_to_the_processes_is_refused(
+    tiny_recipe, tiny_teacher, tmp_path, monkeypatch
+):
+    encoder = tmp_path / "encoder"
+    AutoModelForMaskedLM.from_pretrained(tiny_teacher).base_model.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(tiny_teacher).save_pretrained(encoder)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    from evenhand.launch.recipe import load_recipe
+
+    recipe = load_recipe(tiny_recipe(teacher={"path": str(encoder), "mlm_steps": 4, "mlm_batch_size": 8}))
+    with pytest.raises(
+        ValueError, match="mlm_batch_size 8 cannot be dealt evenly to 3 processes; choose a multiple of 3"
+    ):
+        distill_module.prepare_teacher(recipe, RunDirectory(tmp_path / "run"))
