@@ -10,6 +10,7 @@ from pathlib import Path
 from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from evenhand.evaluation.measure_data import check_revision
 from evenhand.evaluation.models import weights_sha256
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
 from evenhand.launch.recipe import Recipe
@@ -131,8 +132,12 @@ def prepare_teacher(recipe: Recipe, run: RunDirectory) -> str:
 
 
 def opened_sources(recipe: Recipe) -> list[Documents]:
-    """A wrong path fails here, before anything is written."""
-    return [source.open(recipe.corpus.streaming) for source in recipe.corpus.sources]
+    """A wrong path, or a cache that offline gives another revision than the recipe's, fails here, before anything is written."""
+    opened = [source.open(recipe.corpus.streaming) for source in recipe.corpus.sources]
+    for source, documents in zip(recipe.corpus.sources, opened, strict=True):
+        if source.hub and source.revision and not recipe.corpus.streaming:
+            check_revision(documents.rows, source.hub, source.revision)
+    return opened
 
 
 def checked_teacher(recipe: Recipe) -> LoadedTeacher:

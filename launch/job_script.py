@@ -33,6 +33,7 @@ class JobSettings:
         gpus: GPUs a node, ``4`` or with their type ``v100:4``.
         cpus: cores a node; default four a GPU.
         time: limit of one start of a job, in Slurm's notation; a job that needs longer is requeued.
+        notice: seconds before the limit at which the training is asked to stop; one step, an evaluation that is due and a save must fit.
         options: further options of sbatch without their hyphens, e.g. ``partition=gpu``.
         setup: lines of shell before the run, e.g. ``module load cuda``.
         at_once: tasks of an array that may run together; None: all.
@@ -48,6 +49,7 @@ class JobSettings:
     gpus: str = "4"
     cpus: int | None = None
     time: str = "20:00:00"
+    notice: int = 120
     options: Sequence[str] = field(default_factory=tuple)
     setup: Sequence[str] = field(default_factory=tuple)
     at_once: int | None = None
@@ -58,11 +60,12 @@ class JobSettings:
     def __post_init__(self) -> None:
         if not _GPUS.fullmatch(self.gpus):
             raise ValueError(f"--gpus must be a number or TYPE:NUMBER, e.g. 4 or v100:4, not {self.gpus!r}.")
-        for name in ("nodes", "cpus", "at_once", "max_requeues"):
+        for name in ("nodes", "cpus", "notice", "at_once", "max_requeues"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
-        minutes(self.time)
+        if self.notice >= minutes(self.time) * 60:
+            raise ValueError(f"--notice of {self.notice} seconds is no less than the time limit, {self.time}.")
         for option in self.options:
             if not re.fullmatch(r"[a-z][a-z-]*(=.+)?", option):
                 raise ValueError(
@@ -113,7 +116,7 @@ def job_script(
     return _templates().get_template(_template(settings, several)).render(
         recipes=list(recipes), output_dirs=[str(output / name) for name in names] if several else [str(output)],
         name=re.sub(r"[^\w.-]", "_", output.name) or "evenhand", log=f"{log}%A_%a.log" if several else log,
-        nodes=settings.nodes, gpus=settings.gpus, cpus=settings.cpus or CPUS_A_GPU * settings.n_gpus, time=settings.time,
+        nodes=settings.nodes, gpus=settings.gpus, cpus=settings.cpus or CPUS_A_GPU * settings.n_gpus, time=settings.time, notice=settings.notice,
         options=settings.options, setup=settings.setup, at_once=settings.at_once, offline=settings.offline,
         accelerate=config, words=[*words, *overrides], requeue_code=REQUEUE_EXIT_CODE, max_requeues=settings.max_requeues,
         directory=str(Path.cwd()), bin=str(command_folder()),

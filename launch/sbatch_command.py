@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--time", help="of one start, HH:MM:SS; what needs longer is requeued from its checkpoint (default: 20:00:00)"
     )
+    group.add_argument(
+        "--notice", type=int, metavar="SECONDS",
+        help="before the limit, for one step, an evaluation that is due and a checkpoint (default: 120)",
+    )  # fmt: skip
     group.add_argument("--partition", help="as sbatch has it")
     group.add_argument("--account", help="as sbatch has it")
     group.add_argument(
@@ -66,7 +70,7 @@ def run(options: argparse.Namespace, recipes: list[str], overrides: list[str]) -
     """Print, write or submit."""
     from evenhand.launch.job_script import JobSettings, job_script, log_file, submit, write_script
 
-    names = ("nodes", "gpus", "cpus", "time", "at_once", "max_requeues", "setup", "offline", "accelerate")
+    names = ("nodes", "gpus", "cpus", "time", "notice", "at_once", "max_requeues", "setup", "offline", "accelerate")
     named = [f"{name}={value}" for name in ("partition", "account") if (value := getattr(options, name)) is not None]
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     settings = JobSettings(**given, options=[*named, *options.option])

@@ -93,7 +93,7 @@ def _to_disk(path: Path) -> int:
     Returns:
         The size in bytes, as the file system says once the file is open: before, one of a network may tell of an earlier one.
     """
-    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    handle = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError) if path.is_dir() else nullcontext():  # not every file system knows this of directories
             os.fsync(handle)

@@ -7,8 +7,8 @@
 @% for option in options %@
 #SBATCH --@{option|option}@
 @% endfor %@
-# 120 seconds before the time limit Slurm signals this script (B: the script alone), which hands the signal on
-#SBATCH --signal=B:USR1@120
+# @{notice}@ seconds before the time limit Slurm signals this script (B: the script alone), which hands the signal on
+#SBATCH --signal=B:USR1@@{notice}@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=@{log|quote}@

@@ -103,6 +103,7 @@ def test_the_script_asks_for_what_was_said(cluster):
         "--partition=gpu", "--account=abc@v100", "--exclusive", "--signal=B:USR1@120", "--requeue", "--open-mode=append",
         f"--output='{cluster}/runs/a 1.log'",
     ]  # fmt: skip
+    assert "--signal=B:USR1@300" in directives(job_script(["minilm_cpu"], "run", JobSettings(notice=300)))
     array = directives(job_script(["minilm_cpu", "planted"], "runs", JobSettings(at_once=1)))
     assert array[-2:] == [f"--output='{cluster}/runs/slurm-%A_%a.log'", "--array=0-1%1"]
     assert directives(job_script(["minilm_cpu"], "100%", JobSettings()))[-1] == f"--output='{cluster}/100%%.log'"
@@ -232,6 +233,7 @@ def test_it_prints_by_default_and_submits_only_where_told_and_possible(cluster, 
         (["minilm_cpu", "--time", "20h"], "time must be minutes, HH:MM:SS or D-HH:MM:SS"),
         (["minilm_cpu", "--time", "20:00"], "Slurm reads it as minutes:seconds"),
         (["minilm_cpu", "--option=--qos=long"], "--option '--qos=long' is not one of sbatch's, written like"),
+        (["minilm_cpu", "--time", "1", "--notice", "60"], "--notice of 60 seconds is no less than the time limit, 1."),
         (["minilm_cpu", "--at-once", "2"], "--at-once is for an array"),
     ],
 )

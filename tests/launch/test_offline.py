@@ -17,6 +17,7 @@ from evenhand.evaluation.glue_data import HUB_REVISION
 from evenhand.evaluation.stimulus_sources import load_stimuli
 from evenhand.launch import hub_cache, recipe_needs
 from evenhand.launch.command import main
+from evenhand.launch.distill import opened_sources
 from evenhand.launch.hub_cache import HubDataset, HubModel
 from evenhand.launch.recipe import load_recipe
 
@@ -176,6 +177,12 @@ def test_the_doctor_names_what_a_recipe_lacks_and_what_to_do(tiny_recipe, tiny_c
     assert found["training.report_to"] == ("wandb: not installed", "pip install wandb")
     assert found["training.deepspeed"][1] == "pip install 'evenhand[deepspeed]'"
     assert found["caches"][0].startswith(f"models {home / 'hub'}")
+    watch = (
+        "watch={every_steps: 9, measures: {seat_cls: {measure: seat, stimuli: gone}, pairs: {measure: crows_pairs}}}"
+    )
+    watched = findings(recipe, watch)
+    assert watched["watch.measures.seat_cls.stimuli"][0] == "gone: does not exist"
+    assert "load_dataset('nyu-mll/crows_pairs'" in watched["watch.measures.pairs.data"][1]
     plain = findings(recipe, "mixup.enabled=false", "training.report_to=none", "evaluation.measures={}")
     assert not {"mixup.pairs", "training.report_to", "measures.glue.data"} & plain.keys()
 
@@ -211,6 +218,21 @@ def test_offline_an_evaluation_reads_a_teachers_revision_from_the_cache_or_says_
     assert HubModel("user/model", COMMIT).folder() == str(snapshot)
     with pytest.raises(FileNotFoundError, match=r"user/model \(revision v1\).*hf download user/model --revision v1"):
         HubModel("user/model", "v1").folder()
+
+
+def test_offline_a_corpus_of_another_revision_than_the_recipes_is_refused(tiny_recipe, home, monkeypatch):
+    """datasets takes what it prepared last, whatever revision it is asked for."""
+    cache_dataset(home, "user/text", {"train": [{"text": "a"}]}, commit=COMMIT)
+    cache_dataset(home, "user/text", {"train": [{"text": "b"}]}, commit=OTHER_COMMIT)
+    monkeypatch.setattr(hub_cache.datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub_cache.datasets.config, "HF_DATASETS_CACHE", str(home / "datasets"))
+    recipe = tiny_recipe(corpus={"sources": [{"hub": "user/text", "revision": COMMIT}]})
+    with pytest.raises(FileNotFoundError, match=f"gave revision {OTHER_COMMIT}, not {COMMIT}"):
+        opened_sources(load_recipe(recipe))
+    [documents] = opened_sources(
+        load_recipe(recipe, [f"corpus.sources=[{{hub: user/text, revision: {OTHER_COMMIT}}}]"])
+    )
+    assert list(documents.stream()) == ["b"]
 
 
 def test_data_of_another_revision_than_the_pinned_one_are_refused(home):
