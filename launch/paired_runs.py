@@ -97,7 +97,8 @@ def make_runs(files: Sequence[Path], accelerate: str | None, environment: Mappin
         directory = str(file.with_suffix(""))
         distill = (*EVENHAND, "distill", str(file), "--output-dir", directory, *with_accelerate)
         commands = (distill, (*EVENHAND, "evaluate", directory))
-        runs.append(Run(file.stem, commands, Path(f"{directory}.log").absolute(), environment, (file,)))
+        log, report = Path(f"{directory}.log").absolute(), RunDirectory(directory).report_file
+        runs.append(Run(file.stem, commands, log, environment, inputs=(file,), outputs=(report,)))
     return runs
 
 
@@ -118,7 +119,14 @@ def _preparation(recipe: Recipe, output_dir: Path, seeds: int) -> Run:
     words = (str(file), "--output-dir", str(output_dir), "--seeds", str(seeds), "--prepare-only")
     log = (output_dir / "teacher.log").absolute()
     commands = (("-m", "evenhand.launch.paired_runs", *words),)
-    return Run("teacher", commands, log, {"CUDA_VISIBLE_DEVICES": "0"}, (file,))
+    return Run(
+        "teacher",
+        commands,
+        log,
+        {"CUDA_VISIBLE_DEVICES": "0"},
+        inputs=(file,),
+        outputs=(_teacher_run(output_dir).teacher,),
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

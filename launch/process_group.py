@@ -14,7 +14,13 @@ from datetime import timedelta
 import torch
 from accelerate import PartialState
 
-from evenhand.trainer.device_support import deepspeed_advice, process_advice, refuse, visible_gpus
+from evenhand.trainer.device_support import (
+    deepspeed_advice,
+    device_type,
+    process_advice,
+    refuse,
+    visible_gpus,
+)
 
 DEFAULT_TIMEOUT = 1800
 """Seconds, as ``TrainingArguments.ddp_timeout``."""
@@ -35,7 +41,7 @@ def join_processes(training: dict) -> PartialState:
     """
     timeout = {"timeout": timedelta(seconds=training.get("ddp_timeout", DEFAULT_TIMEOUT))} if _launched() else {}
     on_cpu = _on_cpu(training)
-    if not on_cpu:
+    if _launched() and not on_cpu:
         refuse(process_advice(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), visible_gpus()))
     if _zero():
         refuse(deepspeed_advice())
@@ -100,7 +106,7 @@ def _zero() -> bool:
 
 def _on_cpu(training: dict) -> bool:
     told = training.get("use_cpu", False) or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
-    return told or not torch.accelerator.is_available()
+    return told or device_type() == "cpu"
 
 
 def _prepare_deepspeed_on_cpu() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 EXAMPLE = (
     "evenhand sbatch my_recipe.yaml --output-dir runs/mixup --option partition=gpu --submit mixup.enabled=true\n"
-    "         evenhand sbatch runs/study/*.yaml --output-dir runs/study --gpus 1 --time 4:00:00 --script study.sbatch"
+    "         evenhand sbatch runs/study/*-seed*.yaml --output-dir runs/study --gpus 1 --time 4:00:00 --script study.sbatch"
 )
 
 

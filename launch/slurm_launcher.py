@@ -194,9 +194,9 @@ class SlurmLauncher:
                     f"with `scancel {record['job']}`, or choose another --output-dir."
                 )
             return job
-        if record["run"] == run.digest and job.paths.result_pickle.exists() and self._outcome(run, job).code == 0:
-            return job
-        return None
+        same = record["run"] == run.digest and all(path.exists() for path in run.outputs)
+        done = same and job.paths.result_pickle.exists() and self._outcome(run, job).code == 0
+        return job if done else None
 
     def _outcome(self, run: Run, job: submitit.Job) -> Outcome:
         try:

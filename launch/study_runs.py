@@ -30,6 +30,7 @@ class Run:
         log: file that their output is appended to.
         environment: variables set for them beside the inherited ones.
         inputs: files that decide what the run does, e.g. its recipe.
+        outputs: files that are there once it is done.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Run:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()
 
     @property
     def digest(self) -> str:

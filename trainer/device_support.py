@@ -31,6 +31,14 @@ def visible_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def device_type() -> str:
+    """Of the device that a process uses unless it is told to use the CPU: ``cuda``, another of torch's, or ``cpu``."""
+    if visible_gpus():
+        return "cuda"
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator.type if accelerator else "cpu"
+
+
 def computes_bf16(index: int | torch.device = 0) -> bool:
     """Whether this CUDA device has bf16 arithmetic of its own (not a V100)."""
     return torch.cuda.get_device_capability(index) >= NATIVE_BF16

@@ -13,6 +13,7 @@ from evenhand.trainer.device_support import (
     PRECISIONS,
     data_parallel_advice,
     deepspeed_advice,
+    device_type,
     kernel_advice,
     precision_advice,
     process_advice,
@@ -136,20 +137,17 @@ class DistillationArguments(TrainingArguments):
 
     def _check_machine(self) -> None:
         """What needs no process group; before ``TrainingArguments``, whose own messages know nothing of V100s and launchers."""
-        on_cpu = self.use_cpu or _launcher_says("ACCELERATE_USE_CPU") or visible_gpus() == 0
+        device = "cpu" if self.use_cpu or _launcher_says("ACCELERATE_USE_CPU") else device_type()
         launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         if launched in PRECISIONS[1:] and not (self.fp16 or self.bf16):
             # accelerate's own configs set the variable only, and DeepSpeed refuses a precision that Trainer does not know of
             setattr(self, launched, True)
-        precision = "fp16" if self.fp16 else "bf16" if self.bf16 else "no"
+        refuse(deepspeed_advice() if self.deepspeed or _launcher_says("ACCELERATE_USE_DEEPSPEED") else "")
         index = int(os.environ.get("LOCAL_RANK", 0))
-        refuse(
-            "" if on_cpu else process_advice(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), visible_gpus()),
-            deepspeed_advice() if self.deepspeed or _launcher_says("ACCELERATE_USE_DEEPSPEED") else "",
-            "" if on_cpu else kernel_advice(index),
-            precision_advice(precision, "cpu" if on_cpu else "cuda", index),
-            "" if on_cpu else teacher_dtype_advice(self.teacher_dtype, index),
-        )
+        if device == "cuda":
+            refuse(process_advice(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), visible_gpus()))
+            refuse(kernel_advice(index), teacher_dtype_advice(self.teacher_dtype, index))
+        refuse(precision_advice("fp16" if self.fp16 else "bf16" if self.bf16 else "no", device, index))
 
     def _check_processes(self) -> None:
         refuse(

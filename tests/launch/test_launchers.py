@@ -1,5 +1,6 @@
 """Runs of a study on this machine and as jobs: order, failures, stopping with a checkpoint, going on, and waiting for earlier jobs."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -189,6 +190,13 @@ def test_an_array_of_jobs_goes_on_after_its_time_limit_and_names_what_failed(tmp
     (tmp_path / "recipe").write_text("2")
     slurm(tmp_path).launch(runs)
     assert capsys.readouterr().out.count("Submitted 1 run") == 2
+    # and one whose output was taken away is not done
+    runs = [dataclasses.replace(runs[0], outputs=(tmp_path / "short",))]
+    slurm(tmp_path).launch(runs)
+    assert "Submitted" not in capsys.readouterr().out
+    (tmp_path / "short").unlink()
+    slurm(tmp_path).launch(runs)
+    assert "Submitted 1 run" in capsys.readouterr().out
 
 
 def test_a_command_that_was_cut_off_waits_for_the_jobs_that_it_submitted(tmp_path, cluster, monkeypatch, submitit):

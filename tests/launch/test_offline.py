@@ -177,10 +177,8 @@ def test_the_doctor_names_what_a_recipe_lacks_and_what_to_do(tiny_recipe, tiny_c
     assert found["training.report_to"] == ("wandb: not installed", "pip install wandb")
     assert found["training.deepspeed"][1] == "pip install 'evenhand[deepspeed]'"
     assert found["caches"][0].startswith(f"models {home / 'hub'}")
-    watch = (
-        "watch={every_steps: 9, measures: {seat_cls: {measure: seat, stimuli: gone}, pairs: {measure: crows_pairs}}}"
-    )
-    watched = findings(recipe, watch)
+    watch = "watch.measures={seat_cls: {measure: seat, stimuli: gone}, pairs: {measure: crows_pairs}}"
+    watched = findings(recipe, "watch.every_steps=9", watch)
     assert watched["watch.measures.seat_cls.stimuli"][0] == "gone: does not exist"
     assert "load_dataset('nyu-mll/crows_pairs'" in watched["watch.measures.pairs.data"][1]
     plain = findings(recipe, "mixup.enabled=false", "training.report_to=none", "evaluation.measures={}")

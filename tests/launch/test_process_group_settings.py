@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fake_gpus import pretend_gpus
 
 from evenhand.launch import process_group
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
@@ -103,8 +104,7 @@ def test_if_the_first_process_fails_the_others_do_not_go_in(as_process):
 def test_more_processes_than_gpus_are_refused_before_they_meet(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    monkeypatch.setattr(process_group, "visible_gpus", lambda: 2)
+    pretend_gpus(monkeypatch, count=2)
     with pytest.raises(ValueError, match=r"4 processes were asked for on this machine.*--num-processes 2"):
         join_processes({})
 

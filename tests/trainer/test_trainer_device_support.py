@@ -10,6 +10,7 @@ from evenhand.trainer import DistillationArguments
 from evenhand.trainer.device_support import (
     data_parallel_advice,
     deepspeed_advice,
+    device_type,
     half_dtype,
     kernel_advice,
     precision_advice,
@@ -93,6 +94,14 @@ def test_fp16_on_the_cpu_is_refused_wherever_it_was_asked_for(monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
     with pytest.raises(ValueError, match="--mixed-precision no"):
         DistillationArguments(use_cpu=True)
+
+
+def test_an_accelerator_that_is_no_cuda_gpu_is_left_to_torch(monkeypatch):
+    pretend_gpus(monkeypatch, count=0)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("mps"))
+    assert device_type() == "mps"
+    assert precision_advice("fp16", "mps") == precision_advice("bf16", "mps") == ""
 
 
 def test_the_precision_of_a_launcher_is_taken_where_the_arguments_name_none(monkeypatch):
