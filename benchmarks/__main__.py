@@ -3,11 +3,12 @@
 import argparse
 import sys
 
-from benchmarks import corpus, distillation_step, gpu_step, paper_scale, seat
+from benchmarks import cohort, corpus, distillation_step, gpu_step, paper_scale, seat
 
 BENCHMARKS = {
     "distillation_step": ("distillation step, BERT-base shape", distillation_step.run),
     "gpu_step": ("distillation step on a CUDA GPU", gpu_step.run),
+    "cohort": ("four students on one teacher's pass", cohort.run),
     "corpus": ("preparing a corpus, speed and memory", corpus.run),
     "paper_scale": ("study A at the paper's scale, estimated", paper_scale.run),
     "seat": ("SEAT, encoding and statistics", seat.run),

@@ -1,12 +1,16 @@
 """``evenhand distill RECIPE --arms ARMS.yaml``: every arm's run directory is that of its own ``evenhand distill``."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from evenhand.launch.arms_file import load_arms
+from evenhand.launch.cohort_directory import check_common
 from evenhand.launch.command import main
 from evenhand.launch.recipe import load_recipe
 from evenhand.trainer.checkpoints import latest_complete_checkpoint
@@ -158,3 +162,14 @@ def test_arms_that_cannot_train_on_the_corpus_leave_no_claim(tiny_recipe, arms_f
     assert "no word of the pairs" in capsys.readouterr().err
     assert {path.name for path in folder.iterdir()} == {"cohort"}
     assert {path.name for path in (folder / "cohort").iterdir()} == {"cache"}
+
+
+def test_the_arms_of_the_guide_fit_its_recipe(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "cohort.md").read_text(encoding="utf-8")
+    arms = tmp_path / "arms.yaml"
+    arms.write_text(re.search(r"```yaml\n(.*?)```", guide, re.DOTALL)[1], encoding="utf-8")
+    assert "evenhand distill minilm_cpu --arms arms.yaml" in guide
+    recipes = load_arms("minilm_cpu", arms)
+    check_common(recipes)
+    assert [recipes[name].mixup.enabled for name in ("plain", "mixup", "mixup-shallow")] == [False, True, True]
+    assert (recipes["mixup-shallow"].student.layers, recipes["no-cosine"].objective.alpha_cos) == (2, 0)
