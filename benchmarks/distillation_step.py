@@ -6,6 +6,7 @@ real tokens, padding not counted. Memory is the peak above weights, gradients an
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +54,7 @@ def run(shape: Shape | None = None, steps: int = STEPS, memory: bool = True) -> 
 
 def _against_naive(shape: Shape, title: str, mode: str, mixup: bool, batches: list[dict], bar: float | None = None):
     """Alternating steps of both sides on the same batches; returns the naive side's tokens a second."""
+    gc.collect()  # trainers hold themselves in cycles: the models of the row before are still there
     teacher, (student, other) = models(shape, 2)
     ours = StepRunner(DistillationTrainer, shape, student, teacher, mode, mixup)
     naive = StepRunner(NaiveTrainer, shape, other, teacher, mode, mixup)
@@ -93,6 +95,7 @@ def _grouped(shape: Shape, steps: int, naive_rate: float) -> Iterator[str]:
 
 def _mixup_floor(shape: Shape, batches: list[dict], title: str) -> Iterator[str]:
     """A mixup step over the plain step plus one teacher body forward over the sequences that hold a pair's word."""
+    gc.collect()
     teacher, (student, other) = models(shape, 2)
     plain = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False)
     mixed = StepRunner(DistillationTrainer, shape, other, teacher, "attended", True)

@@ -182,14 +182,6 @@ class CohortTrainer(MaskedTextTrainer):
         self._grad_norms = torch.stack(norms)
         return self._grad_norms.norm()
 
-    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Those of each student by itself."""
-        return [
-            f"students.{number}.{parameter}"
-            for number, arm in enumerate(self.arms.values())
-            for parameter in super(CohortTrainer, self).get_decay_parameter_names(arm.student)
-        ]
-
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:

@@ -98,8 +98,15 @@ class ResumableTrainer(Trainer):
         self._unlogged_before_resume = facts.get("unlogged", {})
         self._last_saved = facts.get("step", 0)
         self._resumed_split = RunSplit.from_facts(facts)
-        if self._resumed_split is not None:
-            RunSplit.of(self.args).check_continues(self._resumed_split, checkpoint, self.accelerator.is_main_process)
+        if self._resumed_split is None:
+            return
+        split = RunSplit.of(self.args)
+        split.check_continues(self._resumed_split, checkpoint, self.accelerator.is_main_process)
+        if self.args.dataloader_drop_last and split.per_device_batch_size != self._resumed_split.per_device_batch_size:
+            raise ValueError(
+                f"{checkpoint} was trained with per_device_train_batch_size={self._resumed_split.per_device_batch_size}; with dataloader_drop_last "
+                "another one changes how many steps an epoch has. Set it as before, or begin anew in another output directory."
+            )
 
     # -- stop signals ------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from evenhand.trainer.checkpoints import damage, latest_complete_checkpoint
 
 pytestmark = pytest.mark.heavy  # three launches of two interpreters
 
+LINE = "he said to her that the old man saw a red house by the river and she read a book to the boy"
 SAVE_STEPS, STEPS = 50, 200
 PATIENCE = 120.0
 
@@ -35,7 +36,7 @@ def folder(tmp_path_factory):
         )  # fmt: skip
         BertForMaskedLM(config).save_pretrained(folder / "teacher")
     tokenizer.save_pretrained(folder / "teacher")
-    words = "he said to her that the old man saw a red house by the river and she read a book to the boy".split()
+    words = LINE.split()
     text = [" ".join(words[i % 7 :] + words[: i % 5]) for i in range(60)]
     (folder / "text.txt").write_text("\n".join(f"{line} {i % 9}" for i, line in enumerate(text)), encoding="utf-8")
     recipe = {

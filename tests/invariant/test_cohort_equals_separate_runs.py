@@ -3,9 +3,9 @@
 import pytest
 import torch
 from tiny_cohort import ARMS, CLIPPED, DROPOUT, alone, differences, outcome, tiny_cohort
-from tiny_distillation import ContentMasking
+from tiny_distillation import ContentMasking, tiny_dataset
 
-from evenhand.trainer import CohortTrainer
+from evenhand.trainer import CohortTrainer, length_pieces
 
 NORMS = [f"grad_norm/{name}" for name in ARMS]
 
@@ -49,6 +49,19 @@ def test_so_it_does_in_other_ways_to_compute(tmp_path, arguments):
     trainer = tiny_cohort(tmp_path, names, arguments=arguments)
     trainer.train()
     for name in names:
+        single = alone(tmp_path, name, arguments=arguments)
+        single.train()
+        assert differences(outcome(trainer, name), outcome(single)) == []
+
+
+def test_so_it_does_where_batches_are_cut_by_length(tmp_path, monkeypatch):
+    """Alike for all depths: the teacher decides."""
+    monkeypatch.setitem(length_pieces._OVERHEAD_FLOPS, "cpu", 1e4)
+    arguments = {"max_steps": 2, "logging_steps": 1, "per_device_train_batch_size": 6}
+    trainer = tiny_cohort(tmp_path, ("hidden", "shallow"), arguments=arguments)
+    assert len(trainer._prepare_batch(trainer.data_collator(tiny_dataset(6)), 0, 0)["pieces"]) > 2
+    trainer.train()
+    for name in trainer.arms:
         single = alone(tmp_path, name, arguments=arguments)
         single.train()
         assert differences(outcome(trainer, name), outcome(single)) == []

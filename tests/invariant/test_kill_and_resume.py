@@ -93,6 +93,35 @@ def test_a_directory_without_its_completion_mark_is_skipped(uninterrupted, tmp_p
     assert latest_complete_checkpoint(tmp_path) == newest
 
 
+def test_a_checkpoint_that_lost_the_tail_of_a_file_is_passed_over(uninterrupted, tmp_path, caplog):
+    """As a node leaves it that crashes before its disk has everything."""
+    long_trainer(tmp_path).train()
+    newest, older = tmp_path / "checkpoint-18", tmp_path / "checkpoint-16"
+    optimizer = newest / "optimizer.pt"
+    optimizer.write_bytes(optimizer.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"checkpoint-18 is damaged \(optimizer.pt has \d+ of \d+ bytes\)"):
+        long_trainer(tmp_path).train(resume_from_checkpoint=str(newest))
+    resumed = long_trainer(tmp_path)
+    resumed.train(resume_from_checkpoint=True)
+    lines = [record.getMessage() for record in caplog.records if "is damaged" in record.getMessage()]
+    assert len(lines) == 1 and "checkpoint-18 is damaged (optimizer.pt has" in lines[0]
+    _assert_same(_outcome(resumed), uninterrupted)
+    assert latest_complete_checkpoint(tmp_path) == newest and older.exists()
+
+
+def test_a_damaged_checkpoint_does_not_count_among_those_to_be_kept(tmp_path):
+    """One is kept: were the damaged one, whose number is higher, it would be the only one."""
+    trainer = tiny_trainer(tmp_path, arguments={"max_steps": 3, "save_strategy": "steps", "save_steps": 2})
+    trainer.train()
+    shutil.copytree(tmp_path / "checkpoint-3", tmp_path / "checkpoint-900")
+    (tmp_path / "checkpoint-900" / "optimizer.pt").unlink()
+    trainer = tiny_trainer(
+        tmp_path, arguments={"max_steps": 4, "save_strategy": "steps", "save_steps": 1, "save_total_limit": 1}
+    )
+    trainer.train(resume_from_checkpoint=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-4"]
+
+
 @pytest.mark.parametrize("max_steps", [18, 10], ids=["at an epoch's end", "inside an epoch"])
 def test_resuming_a_finished_run_trains_no_further(tmp_path, max_steps):
     """The learning rate stays up to the end here: a step too many would change the student."""

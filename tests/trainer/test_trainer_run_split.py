@@ -3,6 +3,8 @@
 import logging
 
 import pytest
+from tiny_distillation import tiny_dataset, tiny_trainer
+from transformers import Trainer
 
 from evenhand.trainer.run_split import RunSplit, dealt_to, summed
 
@@ -74,6 +76,27 @@ def test_advice_if_followed_is_accepted():
 def test_another_kind_of_optimiser_state_is_refused(earlier, now, said):
     with pytest.raises(ValueError, match=said):
         RunSplit(4, 8, 2, now).check_continues(RunSplit(4, 8, 2, earlier), "checkpoint-9")
+
+
+def test_with_a_last_batch_dropped_another_per_device_batch_is_refused(tmp_path):
+    """Eleven sentences are five micro-batches of two, or two of four: another number of steps an epoch."""
+    settings = {"dataloader_drop_last": True, "num_train_epochs": 1, "save_strategy": "epoch"}
+    parts = {"train_dataset": tiny_dataset(11)}
+    tiny_trainer(tmp_path, arguments=settings, **parts).train()
+    other = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
+    with pytest.raises(ValueError, match="with per_device_train_batch_size=2; with dataloader_drop_last another"):
+        tiny_trainer(tmp_path, arguments=settings | other, **parts).train(resume_from_checkpoint=True)
+
+
+def test_global_generators_are_not_loaded_from_another_number_of_processes(tmp_path, monkeypatch):
+    """On GPUs it would be an error in the log, and they are nobody's."""
+    loaded = []
+    monkeypatch.setattr(Trainer, "_load_rng_state", lambda self, checkpoint: loaded.append(checkpoint))
+    trainer = tiny_trainer(tmp_path)
+    for processes in (1, 4):
+        trainer._resumed_split = RunSplit(processes, 2, 2)
+        trainer._load_rng_state(f"of {processes}")
+    assert loaded == ["of 1"]
 
 
 def test_deepspeed_goes_on_with_as_many_processes_only():
