@@ -65,14 +65,15 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
     supervisions = _supervisions(recipes, pairs, teacher)
     require_disk(disk_needs(common, folder, list(students.values()), teacher, documents))
     if state.is_main_process:
-        inputs = {name: input_hashes(recipe, documents, teacher, pairs[name]) for name, recipe in recipes.items()}
-        folder.claim_all(recipes, inputs, RunSplit.of(arguments))
+        inputs = input_hashes(common, documents, teacher, None)  # once: the corpus may be large
+        of_arms = {name: inputs | {"pairs": own.sha256 if own else None} for name, own in pairs.items()}
+        folder.claim_all(recipes, of_arms, RunSplit.of(arguments))
     state.wait_for_everyone()
     if folder.finished:
         return folder.arms
 
     for name, recipe in recipes.items():
-        rehearse(watch, recipe, students[name], teacher.tokenizer, folder)
+        rehearse(watch, recipe, students.pop(name), teacher.tokenizer, folder)
     with first_process_first():
         corpus = corpus_of(common, folder, teacher.tokenizer)
     check_sequences(corpus, arguments, teacher, common, folder)

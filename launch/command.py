@@ -123,6 +123,8 @@ def _distill_with_accelerate(options: argparse.Namespace) -> int:
     from evenhand.launch.accelerate_plan import LaunchOptions, plan_launch
     from evenhand.launch.arms_file import load_arms
     from evenhand.launch.recipe import load_recipe
+    from evenhand.launch.requeue import exit_code_of_processes
+    from evenhand.launch.run_directory import RunDirectory
 
     flags = LaunchOptions.of(options)
     if options.accelerate is None:
@@ -134,7 +136,8 @@ def _distill_with_accelerate(options: argparse.Namespace) -> int:
     plan = plan_launch(names[0] if names else "ddp", flags, recipe.training, os.environ)
     command = [options.recipe, *overrides, "--output-dir", options.output_dir]
     command += ["--arms", options.arms] if options.arms else []
-    return launch(plan, [*command, *(["--debug"] if options.debug else [])])
+    command += ["--debug"] if options.debug else []
+    return exit_code_of_processes(RunDirectory(options.output_dir), lambda: launch(plan, command))
 
 
 def _distill(options: argparse.Namespace) -> int:

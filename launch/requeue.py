@@ -21,8 +21,8 @@ def until_stopped(run: RunDirectory, work: Callable[[], int | None]) -> int:
     Returns:
         The exit code of ``work`` (None counts as 0); :data:`REQUEUE_EXIT_CODE` if it was stopped.
     """
-    if os.environ.get("RANK", "0") == "0" and run.requeue_file.is_file():
-        run.requeue_file.unlink()
+    if os.environ.get("RANK", "0") == "0":
+        _forget(run)
     try:
         with stopping_at_once("the run was"):
             return work() or 0
@@ -36,11 +36,18 @@ def until_stopped(run: RunDirectory, work: Callable[[], int | None]) -> int:
         return stop.code
 
 
-def exit_code_of_processes(code: int, run: RunDirectory) -> int:
-    """What a launcher of several processes should report.
+def exit_code_of_processes(run: RunDirectory, launch: Callable[[], int]) -> int:
+    """Call ``launch``, which starts the processes of a run and waits for them.
 
-    Args:
-        code: its own exit code: 1 for whatever its processes failed with.
-        run: the run directory; its ``requeue_file`` must have been removed before the processes were started.
+    Returns:
+        Its exit code; :data:`REQUEUE_EXIT_CODE` for one that is not 0 if a process was stopped: the others may have ended first, or otherwise.
     """
+    _forget(run)
+    code = launch()
     return REQUEUE_EXIT_CODE if code and run.requeue_file.is_file() else code
+
+
+def _forget(run: RunDirectory) -> None:
+    """A start that fails must not be started again because the one before was stopped."""
+    if run.requeue_file.is_file():
+        run.requeue_file.unlink()

@@ -143,3 +143,18 @@ def test_one_teacher_forward_serves_all_arms_and_one_more_all_equal_twins(tmp_pa
     assert _teacher_forwards(tmp_path, "plain", "cos", "vocabulary") == 2
     alone = _teacher_forwards(tmp_path, "mixup")
     assert _teacher_forwards(tmp_path, "plain", "mixup", "shallow", "hidden") == alone == 4
+
+
+def test_the_teachers_logits_are_computed_once_for_all_arms(tmp_path):
+    """Of every attended position, whichever loop over chunks of five rows asks for them, and once more where an arm has changed them."""
+    trainer = tiny_cohort(tmp_path, ("plain", "vocabulary", "cos"), arguments={"max_steps": 1, "head_chunk_size": 5})
+    rows, logits = [], trainer._teacher_parts.logits
+    trainer._teacher_parts.logits = lambda some: rows.append(len(some)) or logits(some)
+    trainer.train()
+    assert sum(rows) == trainer.total_counts()["tokens_seen"]
+    mixed = tiny_cohort(tmp_path, ("plain", "mixup", "shallow"), arguments={"max_steps": 1, "head_chunk_size": 5})
+    mixed._teacher_parts.logits = trainer._teacher_parts.logits
+    rows.clear()
+    mixed.train()
+    positions = mixed.arm_counts("mixup")["mixed_positions"]
+    assert sum(rows) == mixed.total_counts()["tokens_seen"] + 2 * positions and positions > 0
