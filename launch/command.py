@@ -122,6 +122,7 @@ def _distill_with_accelerate(options: argparse.Namespace) -> int:
     from evenhand.launch.accelerate_launch import launch
     from evenhand.launch.accelerate_plan import LaunchOptions, plan_launch
     from evenhand.launch.arms_file import load_arms
+    from evenhand.launch.cohort_directory import CohortDirectory
     from evenhand.launch.recipe import load_recipe
     from evenhand.launch.requeue import exit_code_of_processes
     from evenhand.launch.run_directory import RunDirectory
@@ -131,13 +132,14 @@ def _distill_with_accelerate(options: argparse.Namespace) -> int:
         raise ValueError(f"{flags.given()[0]} needs --accelerate NAME.")
     names, overrides = _without_overrides([options.accelerate], options.overrides)
     recipe = load_recipe(options.recipe, overrides)
+    run = RunDirectory(options.output_dir)
     if options.arms:
-        load_arms(options.recipe, options.arms, overrides)
+        run = CohortDirectory(options.output_dir, load_arms(options.recipe, options.arms, overrides))
     plan = plan_launch(names[0] if names else "ddp", flags, recipe.training, os.environ)
     command = [options.recipe, *overrides, "--output-dir", options.output_dir]
     command += ["--arms", options.arms] if options.arms else []
     command += ["--debug"] if options.debug else []
-    return exit_code_of_processes(RunDirectory(options.output_dir), lambda: launch(plan, command))
+    return exit_code_of_processes(run, lambda: launch(plan, command))
 
 
 def _distill(options: argparse.Namespace) -> int:
