@@ -29,7 +29,7 @@ def main() -> None:
         try:
             for line in run():
                 print(line, flush=True)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             sys.exit(f"{name}: {error}")
 
 

@@ -15,11 +15,14 @@ import torch.nn.functional as F
 
 from evenhand.trainer.cpu_linear import product
 
-LossOfChunk = Callable[[torch.Tensor, int, int, torch.Tensor], torch.Tensor]
+LossOfChunk = Callable[[torch.Tensor, int, int, torch.Tensor | None], torch.Tensor]
 """``(logits of rows start … stop, start, stop, coefficients (n_sums,)) -> unweighted sums (n_sums,)``, without autograd; the logits
-``(stop − start, vocab_size)`` are overwritten with the gradient of ``coefficients · sums``."""
+``(stop − start, vocab_size)`` are overwritten with the gradient of ``coefficients · sums``, unless ``coefficients`` is None and no gradient wanted."""
 
 _HALF = (torch.float16, torch.bfloat16)
+PADDED_ON = ("cuda",)
+"""Kinds of device whose half-precision products want sizes that are multiples of 8."""
+
 _LIFT = 16.0
 """Largest coefficient of logit gradients in half precision: fp16 holds what is above 6e-8 of it, and nothing overflows."""
 
@@ -41,11 +44,6 @@ class Head:
     bias: torch.Tensor | None
     coefficients: torch.Tensor
     loss_of_chunk: LossOfChunk
-
-
-def decode(rows: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None) -> torch.Tensor:
-    """``(n_rows, features)`` to logits ``(n_rows, vocab_size)`` without gradient; without a weight the rows are logits already."""
-    return rows if weight is None else product(rows, weight, bias)
 
 
 def chunked_head_losses(heads: Sequence[Head], chunk_size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -128,46 +126,55 @@ class _HeadPass:
             self.lift = _LIFT / self.coefficients.abs().max().clamp(min=torch.finfo(dtype).tiny)
             self.coefficients = self.coefficients * self.lift
         self.rows = rows.to(self.half or dtype)
-        self.weight = None if weight is None else _padded(weight.to(self.half or dtype))
+        self.weight = None if weight is None else padded(weight.to(self.half or dtype))
         self.bias = None if bias is None else bias.to(dtype)
         self.vocab_size = rows.shape[1] if weight is None else weight.shape[0]
         self.sums = torch.zeros(len(head.coefficients), dtype=dtype, device=rows.device)
         if want_gradients:
             self.grad_rows = torch.zeros(rows.shape, dtype=dtype, device=rows.device)
             # in fp32: a half-precision sum over thousands of rows would lose the small gradients
-            self.grad_weight = None if weight is None else torch.zeros(weight.shape, dtype=dtype, device=rows.device)
+            self.grad_weight = None if weight is None else torch.zeros_like(self.weight, dtype=dtype)
             self.grad_bias = None if bias is None else torch.zeros(bias.shape, dtype=dtype, device=rows.device)
 
     def chunk(self, start: int, stop: int) -> None:
         logits = self._logits(start, stop)
-        self.sums += self.head.loss_of_chunk(logits, start, stop, self.coefficients)
+        own = logits[:, : self.vocab_size]
+        self.sums += self.head.loss_of_chunk(own, start, stop, self.coefficients if self.want_gradients else None)
         if self.want_gradients:
             self._backward(logits, start, stop)
 
     def _logits(self, start: int, stop: int) -> torch.Tensor:
+        """Logits in at least fp32, as wide as the padded weight."""
         rows = self.rows[start:stop]
         if self.weight is None:
             return rows.clone()
         if self.half is None:
             return product(rows, self.weight, self.bias)
-        logits = F.linear(rows, self.weight)[:, : self.vocab_size].float()
-        return logits if self.bias is None else logits.add_(self.bias)
+        logits = F.linear(rows, self.weight).float()
+        if self.bias is not None:
+            logits[:, : self.vocab_size] += self.bias
+        return logits
 
     def _backward(self, grad: torch.Tensor, start: int, stop: int) -> None:
         if self.grad_bias is not None:
-            self.grad_bias += grad.sum(0)
+            self.grad_bias += grad[:, : self.vocab_size].sum(0)
         if self.weight is None:
             self.grad_rows[start:stop] = grad
         elif self.half is None:
             self.grad_rows[start:stop] = product(grad, self.weight.T)
             self.grad_weight.addmm_(grad.T, self.rows[start:stop])
         else:
+            grad[:, self.vocab_size :] = 0
             grad = grad.to(self.half)
-            self.grad_rows[start:stop] = grad @ self.weight[: self.vocab_size]
+            self.grad_rows[start:stop] = _product_in_fp32(grad, self.weight)
             self.grad_weight += _product_in_fp32(grad.T, self.rows[start:stop])
 
     def finish(self) -> tuple[torch.Tensor | None, ...]:
-        gradients = (self.grad_rows, self.grad_weight, self.grad_bias)
+        gradients = (
+            self.grad_rows,
+            None if self.grad_weight is None else self.grad_weight[: self.vocab_size],
+            self.grad_bias,
+        )
         if self.lift is not None:
             for gradient in gradients:
                 if gradient is not None:
@@ -175,12 +182,12 @@ class _HeadPass:
         return gradients
 
 
-def _padded(weight: torch.Tensor) -> torch.Tensor:
+def padded(tensor: torch.Tensor) -> torch.Tensor:
     """In half precision on a GPU, the vocabulary filled up to a multiple of 8, without which tensor cores stay idle; BERT's 30,522
-    becomes 30,528 in the product alone."""
-    missing = -weight.shape[0] % 8
-    wanted = weight.device.type == "cuda" and weight.dtype in _HALF and missing
-    return F.pad(weight, (0, 0, 0, missing)) if wanted else weight
+    becomes 30,528 in the products alone."""
+    missing = -len(tensor) % 8
+    wanted = tensor.device.type in PADDED_ON and tensor.dtype in _HALF and missing
+    return F.pad(tensor, (0, 0) * (tensor.dim() - 1) + (0, missing)) if wanted else tensor
 
 
 def _product_in_fp32(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

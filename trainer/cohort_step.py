@@ -82,7 +82,7 @@ def cohort_losses(
         inputs, objective = each.inputs, each.arm.objective
         scale = term_scales(objective, each.denominators)
         torch.manual_seed(dropout_seed)
-        with fast_cpu_linear(inputs["input_ids"].device):
+        with fast_cpu_linear(inputs["input_ids"].device, each.parts.recomputes):
             encoded = encode_student(each.parts, inputs, each.supervision, inputs["plan"])
             rows = each.parts.head_rows(encoded, inputs["rows"])
             cosines.append(cosine_term(encoded, signals and signals[1], inputs, objective, scale))

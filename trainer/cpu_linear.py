@@ -22,9 +22,15 @@ def available() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def fast_cpu_linear(device: torch.device) -> AbstractContextManager:
-    """Inside, large float32 linear layers on the CPU run in oneDNN, forward and backward; nothing changes on another device."""
-    return _OneDnnLinear() if device.type == "cpu" and available() else nullcontext()
+def fast_cpu_linear(device: torch.device, recomputed: bool = False) -> AbstractContextManager:
+    """Inside, large float32 linear layers on the CPU run in oneDNN, forward and backward; nothing changes on another device.
+
+    Args:
+        device: where the layers run.
+        recomputed: whether layers run again in the backward pass (activation checkpointing): that is outside, and must be the same
+            function, so nothing changes.
+    """
+    return _OneDnnLinear() if device.type == "cpu" and available() and not recomputed else nullcontext()
 
 
 def product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

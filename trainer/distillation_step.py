@@ -104,7 +104,7 @@ def student_loss(
         ``Σ α·sum/denominator`` of this micro-batch (a scalar) and the unweighted sums ``(4,)``, detached.
     """
     scale = term_scales(objective, denominators)
-    with fast_cpu_linear(inputs["input_ids"].device):
+    with fast_cpu_linear(inputs["input_ids"].device, student.recomputes):
         encoded = encode_student(student, inputs, supervision, inputs["plan"])
         rows = student.head_rows(encoded, inputs["rows"])
         cosine, weighted = cosine_term(encoded, signals, inputs, objective, scale)

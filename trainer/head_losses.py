@@ -88,7 +88,7 @@ class HeadLoss:
     ) -> None:
         self.teacher, self.mlm, self.temperature, self.squared_error = teacher, mlm, temperature, squared_error
 
-    def __call__(self, logits: torch.Tensor, start: int, stop: int, coefficients: torch.Tensor) -> torch.Tensor:
+    def __call__(self, logits: torch.Tensor, start: int, stop: int, coefficients: torch.Tensor | None) -> torch.Tensor:
         log_teacher = target = None
         if self.temperature is not None:
             log_teacher = self.teacher.log_probabilities(start, stop, self.temperature)
@@ -109,7 +109,7 @@ class HeadLoss:
         return sums
 
     def _block(self, logits, log_teacher, target, hard, coefficients) -> torch.Tensor:
-        """Sums ``(3,)`` of some rows; ``logits`` take the gradient."""
+        """Sums ``(3,)`` of some rows; ``logits`` take the gradient where there are coefficients."""
         ce = mlm = mse = logits.new_zeros(())
         error = hard_gradient = None
         if target is not None:
@@ -121,6 +121,10 @@ class HeadLoss:
         if log_teacher is not None:
             probabilities = log_teacher.exp()
             ce = (log_teacher - log_student).mul_(probabilities).sum() * self.temperature**2
+        sums = torch.stack([ce, mlm, mse])
+        if coefficients is None:
+            return sums
+        if log_teacher is not None:
             torch.exp(log_student, out=logits)
             logits.sub_(probabilities).mul_(coefficients[0] * self.temperature)
         else:
@@ -129,7 +133,7 @@ class HeadLoss:
             logits.index_add_(0, hard[0], hard_gradient.mul_(coefficients[1]))
         if error is not None:
             logits.add_(error.mul_(2 * coefficients[2]))
-        return torch.stack([ce, mlm, mse])
+        return sums
 
     def _cross_entropy(self, logits, log_student, rows, labels) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum over MLM targets, and the gradient ``(n_targets, vocab_size)`` before its coefficient.

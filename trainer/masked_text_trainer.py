@@ -129,7 +129,6 @@ class MaskedTextTrainer(ResumableTrainer):
         settings = {
             "collate_fn": CollateOrEmpty(self.data_collator, self.processing_class.pad_token_id),
             "worker_init_fn": leave_signals_to_the_trainer,
-            "pin_memory": self.args.dataloader_pin_memory and self.args.device.type == "cuda",
             "num_workers": self.args.dataloader_num_workers,
             "persistent_workers": self.args.dataloader_persistent_workers,
             "prefetch_factor": self.args.dataloader_prefetch_factor,
@@ -166,8 +165,8 @@ class MaskedTextTrainer(ResumableTrainer):
                 break
             self._window.start_clock()
             batches.append(self._prepare_batch(batch, self.state.global_step, number))
-        counts = sum((batch["counts"] for batch in batches), torch.zeros(2, dtype=torch.long)).to(device)
-        counts = self._stop.sum_over_processes(counts)
+        counts = sum((batch["counts"] for batch in batches), torch.zeros(2, dtype=torch.long))
+        counts = self._stop.sum_over_processes(counts, self._prepare_input)
         if self._stop.known:
             self.stop_here()
             return [], None
@@ -191,6 +190,12 @@ class MaskedTextTrainer(ResumableTrainer):
         prepared["dropout_seed"] = derive_seed("dropout", *key)
         prepared["evaluating"], prepared[EMPTY] = evaluating, empty
         return prepared
+
+    def _prepare_input(self, data):
+        """To the device; from pinned memory on a GPU, so that the CPU does not wait for each of the small index tensors."""
+        if isinstance(data, torch.Tensor) and data.device.type == "cpu" and self.args.device.type == "cuda":
+            data = data.pin_memory().to(self.args.device, non_blocking=True)
+        return super()._prepare_input(data)
 
     # -- what is trained -------------------------------------------------------------------------------------------
 

@@ -106,7 +106,6 @@ class GenderMixup(SupervisionTransform):
         if "teacher_logits" in self.mix:
             plan |= _index_within(batch.rows, found.positions, "row")
             plan["row_index_on_host"] = plan["row_index"].numpy()  # read without waiting for the device
-            plan["row_index_on_host"] = plan["row_index"].numpy()
         if "teacher_hidden" in self.mix:
             plan |= _index_within(batch.attended, found.positions, "hidden")
         if self.second_view == "twin":

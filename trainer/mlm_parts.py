@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from evenhand.trainer.chunked_head import decode
+from evenhand.trainer.chunked_head import padded
+from evenhand.trainer.cpu_linear import product
 from evenhand.trainer.length_pieces import Piece
 
 
@@ -34,6 +35,9 @@ class MlmParts:
         model: an ``AutoModelForMaskedLM`` model. BERT, DistilBERT and RoBERTa (and what derives from their classes) are
             cut; any other family runs its whole forward, which is slower, and a warning says so.
     """
+
+    _padded_decoder: tuple[tuple, torch.Tensor, torch.Tensor | None] | None = None
+    """Which decoder it was, and its weight and bias as the product wants them: the teacher's never change."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -123,8 +127,21 @@ class MlmParts:
         return rows
 
     def logits(self, rows: torch.Tensor) -> torch.Tensor:
-        """Decoder inputs ``(n, features)`` to logits ``(n, vocab_size)``, without gradient."""
-        return decode(rows, *self.decoder)
+        """Decoder inputs ``(n, features)`` to logits ``(n, vocab_size)``, a fresh tensor, without gradient."""
+        weight, bias = self.decoder
+        if weight is None:
+            return rows.clone()
+        known = weight.dtype, weight.data_ptr(), weight._version
+        if self._padded_decoder is None or self._padded_decoder[0] != known:
+            fill = padded(weight)
+            self._padded_decoder = known, fill, bias if fill is weight or bias is None else padded(bias)
+        _, fill, bias = self._padded_decoder
+        return product(rows, fill, bias)[:, : len(weight)]
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether layers run again in the backward pass (activation checkpointing)."""
+        return bool(getattr(self.model, "is_activation_checkpointing", False))
 
     @property
     def decoder(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -100,10 +100,11 @@ class AgreedStop:
         """Whether this process knows of it; turns true in all processes at the same place of the program."""
         self._unread: tuple[torch.Tensor, torch.Event] | None = None
 
-    def sum_over_processes(self, counts: torch.Tensor) -> torch.Tensor:
-        """``counts`` ``(n,)`` of this process → summed over all of them, in one collective with whether each was asked to stop."""
+    def sum_over_processes(self, counts: torch.Tensor, move: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """``counts`` ``(n,)`` of this process, on the CPU → summed over all of them, on the device, in one collective with whether each
+        was asked to stop. ``move`` brings a tensor to the device."""
         asked = counts.new_tensor([self.signals.received is not None])
-        total = self.accelerator.reduce(torch.cat([counts, asked]), "sum")
+        total = self.accelerator.reduce(move(torch.cat([counts, asked])), "sum")
         if total.device.type == "cuda":  # to read it now would wait for all that the device has still to do
             ready = torch.Event(device=total.device)
             self._unread = total[-1].to("cpu", non_blocking=True), ready

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_cohort import tiny_cohort
 from tiny_distillation import tiny_dataset, tiny_tokenizer, tiny_trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -44,16 +45,24 @@ def test_a_training_micro_step_reads_nothing_from_the_device(tmp_path, view, lon
     trainer = tiny_trainer(
         tmp_path, supervision=mixup, train_dataset=tiny_dataset(8, longest=longest), arguments={"max_steps": 2}
     )
-    plain, guards = type(trainer).training_step, []
+    assert_no_reads(trainer)
 
-    def guarded(self, *arguments):
+
+def test_so_it_is_in_a_cohort(tmp_path):
+    """Twins, other positions, the vocabulary view, arms without logits."""
+    trainer = tiny_cohort(tmp_path, arguments={"max_steps": 2})
+    assert_no_reads(trainer)
+
+
+def assert_no_reads(trainer) -> None:
+    """Two steps of two micro-batches, watched."""
+    plain, guards = trainer.training_step, []
+
+    def guarded(*arguments):
         guards.append(NoReads())
         with guards[-1]:
-            return plain(self, *arguments)
+            return plain(*arguments)
 
-    type(trainer).training_step, saved = guarded, plain
-    try:
-        trainer.train()
-    finally:
-        type(trainer).training_step = saved
+    trainer.training_step = guarded
+    trainer.train()
     assert len(guards) == 4 and all(guard.called > 50 for guard in guards)

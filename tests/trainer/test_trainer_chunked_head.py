@@ -25,7 +25,8 @@ def two_terms(logits, start, stop, coefficients):
     assert len(logits) == stop - start and not torch.is_grad_enabled()
     error = logits - TARGET[start:stop].to(logits.dtype)
     sums = torch.stack([error.square().sum(), torch.logsumexp(logits, -1).sum(), logits.sum()])
-    logits.copy_(2 * coefficients[0] * error + coefficients[1] * logits.softmax(-1))
+    if coefficients is not None:
+        logits.copy_(2 * coefficients[0] * error + coefficients[1] * logits.softmax(-1))
     return sums
 
 

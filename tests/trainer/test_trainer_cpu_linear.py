@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_distillation import losses_of, tiny_trainer
 from torch import nn
 
 from evenhand.trainer import cpu_linear
@@ -63,6 +64,26 @@ def test_autocast_and_other_devices_take_the_usual_way(calls):
     with fast_cpu_linear(torch.device("cuda")):
         layer(rows)
     assert not calls
+
+
+@needs_onednn
+def test_layers_that_run_again_in_the_backward_pass_take_the_usual_way(calls):
+    """The second run is outside of the context and must save what the first one saved."""
+    layer, rows = nn.Linear(64, 100), torch.randn(70, 64, requires_grad=True)
+    with fast_cpu_linear(CPU, recomputed=True):
+        torch.utils.checkpoint.checkpoint(layer, rows, use_reentrant=False).sum().backward()
+    assert not calls and rows.grad is not None
+
+
+@needs_onednn
+def test_a_student_with_activation_checkpointing_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu_linear, "SMALLEST", 1)
+    plain = tiny_trainer(tmp_path / "plain", arguments={"max_steps": 2})
+    saving = tiny_trainer(tmp_path / "saving", arguments={"max_steps": 2, "activation_checkpointing": True})
+    for trainer in (plain, saving):
+        trainer.train()
+    for one, other in zip(losses_of(plain), losses_of(saving), strict=True):
+        assert other == pytest.approx(one, rel=1e-4)
 
 
 @needs_onednn

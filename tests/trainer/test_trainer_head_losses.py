@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
+from evenhand.trainer import chunked_head
 from evenhand.trainer.chunked_head import Head, chunked_head_losses
 from evenhand.trainer.head_losses import HeadLoss, MlmTargets, TeacherTargets
 from evenhand.trainer.loss_terms import logit_squared_error, masked_lm_cross_entropy, soft_target_kl
 
-ROWS, FEATURES, VOCABULARY = 71, 12, 40  # more rows than go through the element-wise steps at once
+ROWS, FEATURES, VOCABULARY = 71, 12, 42  # more rows than go through the element-wise steps at once
 TARGET_ROWS = torch.tensor([0, 3, 4, 31, 32, 33, 63, 64, 70])
 
 
@@ -92,9 +93,22 @@ def test_several_students_share_a_loop_and_each_gets_its_own_loss_and_gradients(
             torch.testing.assert_close(mine.grad, reference.grad)
 
 
+def test_without_gradients_the_values_are_the_same():
+    on, coefficients = ("ce", "mlm", "mse"), [0.3, 0.8, 0.05]
+    with torch.no_grad():
+        ((total, sums),) = chunked_head_losses([head(tensors(), on, 2.0, coefficients)], 16)
+    expected, terms = dense(tensors(), on, 2.0, coefficients)
+    torch.testing.assert_close(total, expected.detach())
+    torch.testing.assert_close(sums, terms)
+
+
+@pytest.mark.parametrize("vocabulary_filled_up", (False, True))
 @pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16))
-def test_autocast_products_keep_small_gradients(dtype):
+def test_autocast_products_keep_small_gradients(dtype, vocabulary_filled_up, monkeypatch):
     """Divided by the tokens of a large step, most logit gradients are below what fp16 holds; scaled up first, they are kept."""
+    if vocabulary_filled_up:  # as on a GPU
+        monkeypatch.setattr(chunked_head, "PADDED_ON", ("cpu",))
+        assert len(chunked_head.padded(torch.zeros(VOCABULARY, 1, dtype=dtype))) == 48
     tokens = 2.0**16
     ours = tensors(torch.float32)
     coefficients = [1 / tokens, 1 / tokens, 0.0]
@@ -110,3 +124,14 @@ def test_autocast_products_keep_small_gradients(dtype):
         assert mine.grad.dtype == torch.float32
         size = float(reference.grad.abs().max())
         torch.testing.assert_close(mine.grad.double(), reference.grad, rtol=0, atol=6 * precision * size)
+
+
+@pytest.mark.parametrize("temperature", (1.0, 2.0))
+def test_squared_errors_of_far_logits_do_not_overflow_in_fp16(temperature):
+    """Large weights and logits far apart: sums over the vocabulary exceed what fp16 holds, whatever the loss scale."""
+    rows, weight, bias = tensors(torch.float32)
+    weight = (weight.detach() * 30).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.float16):
+        ((total, _),) = chunked_head_losses([head((rows, weight, bias), ("mse",), temperature, [0, 0, 1e-6])], 16)
+    total.backward()
+    assert all(part.grad.isfinite().all() for part in (rows, weight, bias))

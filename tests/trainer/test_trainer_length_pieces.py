@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from evenhand.trainer import chunked_head
 from evenhand.trainer.length_pieces import ONE_PIECE, Cutting, cut_by_length, cutting_for, places_of
 from evenhand.trainer.mlm_parts import MlmParts
 
@@ -78,3 +79,21 @@ def test_a_small_model_is_cut_less_than_a_large_one_and_on_a_gpu_less_than_on_a_
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert cutting_for(cpu, 8, large).overhead < cutting_for(cpu, 8, small).overhead
     assert cutting_for(cpu, 8, large).overhead < cutting_for(gpu, 8, large).overhead
+
+
+@pytest.mark.parametrize("family", ("bert", "electra"))
+@pytest.mark.filterwarnings("ignore:.*is not of a family whose head is known")
+def test_logits_are_a_fresh_tensor_and_filled_up_only_inside_the_product(make_model, family, monkeypatch):
+    model = make_model(family, 1, seed=4).eval()
+    parts, ids = MlmParts(model), torch.randint(6, 20, (2, 5), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        rows = parts.head_rows(parts.encode(ids, torch.ones_like(ids)), torch.arange(10))
+        plain, kept = parts.logits(rows), rows.clone()
+        parts.logits(rows).zero_()
+        assert torch.equal(rows, kept)
+        if family == "bert":
+            monkeypatch.setattr(chunked_head, "PADDED_ON", ("cpu",))
+            model.bfloat16()
+            filled = parts.logits(rows.bfloat16())
+            assert filled.shape == plain.shape and len(parts._padded_decoder[1]) % 8 == 0
+            torch.testing.assert_close(filled.float(), plain, rtol=0.05, atol=0.05)
