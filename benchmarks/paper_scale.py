@@ -175,7 +175,7 @@ def _hours(bytes_a_token: float, cpu: float) -> list[str]:
     return lines
 
 
-def cpu_rates(sequences: int = 8, steps: int = 3) -> tuple[float, float]:
+def cpu_rates(sequences: int = 32, steps: int = 3) -> tuple[float, float]:
     """FLOP/s of a faithful step on full blocks of 128 tokens (the first step left out), and of the matrix product it is held against."""
     shape = Shape(batch=sequences)
     teacher, (student,) = models(shape)

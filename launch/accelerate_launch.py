@@ -19,19 +19,17 @@ from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from evenhand.launch.accelerate_plan import LaunchPlan
+from evenhand.launch.requeue import Ended
 
 MODULE = "evenhand.launch.distill"
 HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
-def launch(plan: LaunchPlan, command: Sequence[str], module: str = MODULE) -> int:
+def launch(plan: LaunchPlan, command: Sequence[str], module: str = MODULE) -> Ended:
     """Run ``accelerate launch … -m MODULE COMMAND`` and wait; SIGTERM, SIGINT and SIGUSR1 are handed on to its processes.
 
     Args:
         command: arguments of the module.
-
-    Returns:
-        0, or the exit code of the process that failed first (128 + the signal, if it was killed by one).
     """
     if plan.on_cpu:
         threads = max(1, (os.cpu_count() or 1) // plan.processes_here)
@@ -40,14 +38,15 @@ def launch(plan: LaunchPlan, command: Sequence[str], module: str = MODULE) -> in
     arguments = launch_command_parser().parse_args([*plan.arguments, "-m", module, *command])
     # our handlers hand on the others: torch's kill the processes 30 seconds later, and their data loaders at once
     arguments.signals_to_handle = "SIGHUP,SIGQUIT"
-    with _handing_on(module):
+    code = 0
+    with _handing_on(module) as handed_on:
         try:
             launch_command(arguments)
         except ChildFailedError as failed:
-            return _shell_code(_first_exit(failed))
+            code = _first_exit(failed)
         except subprocess.CalledProcessError as failed:
-            return _shell_code(failed.returncode)
-    return 0
+            code = failed.returncode
+    return Ended(_shell_code(code), frozenset(handed_on))
 
 
 def _first_exit(failed: ChildFailedError) -> int:
@@ -62,17 +61,21 @@ def _shell_code(code: int) -> int:
 
 
 @contextmanager
-def _handing_on(module: str) -> Iterator[None]:
+def _handing_on(module: str) -> Iterator[set[int]]:
+    """Inside, signals are handed on; yields those that were."""
+    handed_on: set[int] = set()
+
     def hand_on(signum: int, frame: object) -> None:
         children = [child for child in psutil.Process().children() if module in _command_of(child)]
         for child in children:
             child.send_signal(signum)
+            handed_on.add(signum)
         if not children and signum != signal.SIGUSR1:  # nothing has started yet
             sys.exit(128 + signum)
 
     before = {signum: signal.signal(signum, hand_on) for signum in HANDED_ON}
     try:
-        yield
+        yield handed_on
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

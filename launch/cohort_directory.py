@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from accelerate import PartialState
+
 from evenhand.launch.recipe import EvaluationSection, MixupSection, PublishSection, Recipe, StudentSection
 from evenhand.launch.run_directory import RUN_FILE, RunDirectory
 from evenhand.trainer import DistillationObjective
@@ -77,13 +79,16 @@ class CohortDirectory(RunDirectory):
             run.claim(recipes[name], inputs[name], split)
 
     def release(self) -> None:
-        """Undo :meth:`claim_all` for recipes that turned out unusable before training."""
-        if not self.checkpoints.exists():
-            for run in self.arms.values():
-                run.release()
-                if run.path.is_dir() and not any(run.path.iterdir()):
-                    run.path.rmdir()
-        super().release()
+        """Undo :meth:`claim_all` for recipes that turned out unusable before training; all processes call it, the main one does it."""
+        state = PartialState()
+        if state.is_main_process:
+            if not self.checkpoints.exists():
+                for run in self.arms.values():
+                    run.release()
+                    if run.path.is_dir() and not any(run.path.iterdir()):
+                        run.path.rmdir()
+            super().release()
+        state.wait_for_everyone()
 
 
 def common_recipe(recipe: Recipe) -> Recipe:

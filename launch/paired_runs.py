@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
         default="local",
         help="where runs are executed (default: local, on this machine)",
     )
-    parser.add_argument("--jobs", type=int, help="runs at a time on this machine (default: cores)")
+    parser.add_argument("--jobs", type=int, help="runs at a time on this machine (default: cores; with --accelerate 1)")
     parser.add_argument(
         "--slurm", nargs="+", default=[], metavar="KEY=VALUE",
         help="options of submitit and sbatch: partition=gpu time=20:00:00 gpus_per_node=4 cpus_per_task=16 array_parallelism=8 …",
@@ -166,14 +166,15 @@ def _run(options: argparse.Namespace, argv: list[str] | None) -> int:
             "--jobs is of --launcher local; on Slurm, --slurm array_parallelism=N limits the runs at a time."
         )
     cores = os.cpu_count() or 1
-    jobs = cores if options.jobs is None else options.jobs
+    # a run of several processes takes the whole machine, and deals its cores to them by itself
+    jobs = options.jobs if options.jobs is not None else 1 if options.accelerate else cores
     launcher = make_launcher(options.launcher, options.output_dir, REQUEUE_EXIT_CODE, jobs=jobs, slurm=slurm)
     options.output_dir.mkdir(parents=True, exist_ok=True)
     if options.prepare_only:
         print(*write_recipes(recipe, options.output_dir, options.seeds), sep="\n")
         return 0
     environment = {"TOKENIZERS_PARALLELISM": "false"} | (
-        {} if on_slurm else {"OMP_NUM_THREADS": str(max(1, cores // jobs))}
+        {} if on_slurm or (options.accelerate and jobs == 1) else {"OMP_NUM_THREADS": str(max(1, cores // jobs))}
     )
     code = run_pairs(recipe, options.output_dir, options.seeds, launcher, options.accelerate, environment, on_slurm)
     if code:

@@ -17,6 +17,7 @@ from accelerate import PartialState
 from evenhand.trainer.device_support import (
     deepspeed_advice,
     device_type,
+    launcher_says,
     process_advice,
     refuse,
     visible_gpus,
@@ -101,11 +102,11 @@ def _launched() -> bool:
 
 
 def _zero() -> bool:
-    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
+    return launcher_says("ACCELERATE_USE_DEEPSPEED")
 
 
 def _on_cpu(training: dict) -> bool:
-    told = training.get("use_cpu", False) or os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
+    told = training.get("use_cpu", False) or launcher_says("ACCELERATE_USE_CPU")
     return told or device_type() == "cpu"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from evenhand.launch.run_directory import RunDirectory
 from evenhand.launch.watch_section import WatchSection
 from evenhand.launch.watched_numbers import watched_numbers
 from evenhand.trainer.checkpoints import latest_complete_checkpoint
+from evenhand.trainer.device_support import launcher_says
 from evenhand.trainer.objective import TERMS
 from evenhand.trainer.watching import TRADEOFF, Watch, in_main_process, without_prefix
 
@@ -84,8 +84,7 @@ def _measure(name: str, settings: dict, store: Path) -> EvaluatorMeasure:
     settings = {key: value for key, value in settings.items() if key != "measure"}
     evaluator = configured_evaluator(EVALUATORS[kind], settings, f"watch.measures.{name}.", store, progress=False)
     measure = EvaluatorMeasure(name, evaluator)
-    deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false") == "true"
-    if measure.fine_tunes and (PartialState().num_processes > 1 or deepspeed):
+    if measure.fine_tunes and (PartialState().num_processes > 1 or launcher_says("ACCELERATE_USE_DEEPSPEED")):
         raise ValueError(
             f"watch.measures.{name} fine-tunes a classifier, which one process of a distributed training cannot do; train with one "
             "process, or take it afterwards with `evenhand evaluate`."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 
 import torch
+from accelerate.utils import parse_flag_from_env
 
 NATIVE_BF16 = (8, 0)
 """CUDA compute capability from which a GPU computes in bf16 itself; torch's own ``is_bf16_supported`` counts slow emulation too."""
@@ -24,6 +25,15 @@ def refuse(*advice: str) -> None:
     for line in advice:
         if line:
             raise ValueError(f"{line}.")
+
+
+def launcher_says(variable: str) -> bool:
+    """Whether a launcher has set ``variable`` (``ACCELERATE_USE_DEEPSPEED``, ``ACCELERATE_USE_CPU``), in any spelling that ``Trainer`` takes.
+
+    Raises:
+        ValueError: it is neither a yes nor a no.
+    """
+    return parse_flag_from_env(variable)
 
 
 def visible_gpus() -> int:

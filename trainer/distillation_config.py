@@ -15,6 +15,7 @@ from evenhand.trainer.device_support import (
     deepspeed_advice,
     device_type,
     kernel_advice,
+    launcher_says,
     precision_advice,
     process_advice,
     refuse,
@@ -137,12 +138,12 @@ class DistillationArguments(TrainingArguments):
 
     def _check_machine(self) -> None:
         """What needs no process group; before ``TrainingArguments``, whose own messages know nothing of V100s and launchers."""
-        device = "cpu" if self.use_cpu or _launcher_says("ACCELERATE_USE_CPU") else device_type()
+        device = "cpu" if self.use_cpu or launcher_says("ACCELERATE_USE_CPU") else device_type()
         launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         if launched in PRECISIONS[1:] and not (self.fp16 or self.bf16):
             # accelerate's own configs set the variable only, and DeepSpeed refuses a precision that Trainer does not know of
             setattr(self, launched, True)
-        refuse(deepspeed_advice() if self.deepspeed or _launcher_says("ACCELERATE_USE_DEEPSPEED") else "")
+        refuse(deepspeed_advice() if self.deepspeed or launcher_says("ACCELERATE_USE_DEEPSPEED") else "")
         index = int(os.environ.get("LOCAL_RANK", 0))
         if device == "cuda":
             refuse(process_advice(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), visible_gpus()))
@@ -165,7 +166,3 @@ class DistillationArguments(TrainingArguments):
     def head_rows_at_once(self) -> int:
         """``head_chunk_size``, or what suits the device: on a CPU a chunk should stay near the caches, a GPU wants large products."""
         return self.head_chunk_size or (256 if self.device.type == "cpu" else 1024)
-
-
-def _launcher_says(variable: str) -> bool:
-    return os.environ.get(variable, "false").lower() in ("1", "true")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from evenhand.trainer.objective import TERMS
 
@@ -100,9 +101,9 @@ class LogWindow:
     # -- what is logged ----------------------------------------------------------------------------------------------
 
     def gathered(self, accelerator: Accelerator) -> tuple[torch.Tensor, dict[str, float]]:
-        """One collective: the sums ``(n_sums,)`` over all processes, and the figures of :meth:`_figures`. All processes call it."""
-        names = sorted(self.planned)
-        planned = torch.tensor([float(self.planned[name]) for name in names], device=self.device)
+        """The sums ``(n_sums,)`` over all processes, and the figures of :meth:`_figures`. All processes call it."""
+        names = names_of_all(self.planned)
+        planned = torch.tensor([float(self.planned.get(name, 0)) for name in names], device=self.device)
         totals = accelerator.reduce(torch.cat([self.sums, planned]), "sum")
         sums, planned = totals.split([self.n_sums, len(names)])
         return sums, self._figures(dict(zip(names, planned.tolist(), strict=True)))
@@ -138,6 +139,12 @@ class LogWindow:
         self.steps = state["steps"]
         self.planned = dict(planned)
         self._seconds = state.get("seconds", 0.0)
+
+
+def names_of_all(names: Iterable[str]) -> list[str]:
+    """The names that any process has, sorted: a process that drew no batch, or none in which something was counted, lacks some of them, and
+    a collective over values by name must have one size everywhere. A collective of objects itself, so for logs and saves, not for steps."""
+    return sorted({*gather_object(list(names))})
 
 
 def _computed_positions(batch: Mapping) -> int:

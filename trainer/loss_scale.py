@@ -9,7 +9,8 @@ from torch import nn
 def loss_scale(accelerator: Accelerator, wrapped: nn.Module) -> dict[str, float]:
     """``{"loss_scale": …}`` of fp16 training, by ``torch.amp.GradScaler`` or by DeepSpeed; empty in any other precision.
 
-    A scale that keeps falling means that steps are skipped; skipped steps do not advance the learning-rate schedule.
+    A scale that keeps falling means that steps are skipped. Skipped steps do not advance the learning-rate schedule under DeepSpeed and with
+    ``optim="adamw_torch"``; the default, fused AdamW, skips on the device without telling, and the schedule goes on.
 
     Args:
         accelerator: of the trainer.

@@ -25,7 +25,7 @@ from evenhand.trainer.checkpoints import (
     latest_complete_checkpoint,
     publish_checkpoint,
 )
-from evenhand.trainer.log_window import LogWindow
+from evenhand.trainer.log_window import LogWindow, names_of_all
 from evenhand.trainer.run_split import RunSplit, dealt_to, summed
 from evenhand.trainer.stop_signals import AgreedStop, NotedSignals, StoppedBySignal
 
@@ -143,7 +143,7 @@ class ResumableTrainer(Trainer):
     def total_counts(self) -> dict[str, int]:
         """Tokens seen and what the supervision transform counted, over all processes and before a resume."""
         # both: a finished run that is resumed counts nothing new
-        names = sorted({*self._counts, *self._counts_before_resume})
+        names = names_of_all({*self._counts, *self._counts_before_resume})
         mine = torch.tensor([self._counts.get(name, 0) for name in names], device=self.args.device)
         totals = self.accelerator.reduce(mine, "sum").tolist()
         return {name: n + self._counts_before_resume.get(name, 0) for name, n in zip(names, totals, strict=True)}

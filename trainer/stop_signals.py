@@ -22,11 +22,12 @@ class StoppedBySignal(SystemExit):
     Args:
         message: what was stopped, where, and how to go on; one line.
         in_step: every process of the training stops at the same step, with a checkpoint (else: this process, at once).
+        number: the signal, where it was this process that got it.
     """
 
-    def __init__(self, message: str, in_step: bool = False) -> None:
+    def __init__(self, message: str, in_step: bool = False, number: int | None = None) -> None:
         super().__init__(REQUEUE_EXIT_CODE)
-        self.message, self.in_step = message, in_step
+        self.message, self.in_step, self.number = message, in_step, number
 
     def __str__(self) -> str:
         return self.message
@@ -70,7 +71,8 @@ def stopping_at_once(what: str) -> Iterator[None]:
     def stop(number: int, _) -> None:
         for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        raise StoppedBySignal(f"{what} stopped by {signal.Signals(number).name}; run the same command again to go on.")
+        by = signal.Signals(number).name
+        raise StoppedBySignal(f"{what} stopped by {by}; run the same command again to go on.", number=number)
 
     handlers = _replace_handlers(stop)
     try:

@@ -20,8 +20,9 @@ trap 'signalled=yes; [ -z "$step" ] || kill -USR1 "$step"' USR1
 trap 'signalled=yes; ending=yes' TERM
 
 # The inner trap is inherited: Slurm hands the signal to every process of the step, and none may die of it. The training sets a handler of
-# its own. Nodes that are done are not ended for one that is (--kill-on-bad-exit): all of them end with the same code.
-srun --kill-on-bad-exit=0 --wait=300 bash -c 'trap "" USR1; exec "$@"' step \
+# its own. A node that ends with the code to requeue on does not end the others (--kill-on-bad-exit): they come to it by themselves, at the same
+# step. But one that failed must not leave them waiting for it: its launcher ends within 30 seconds of a lost process, and the step 20 later.
+srun --kill-on-bad-exit=0 --wait=20 bash -c 'trap "" USR1; exec "$@"' step \
     evenhand distill "$recipe" --output-dir "$output_dir" --accelerate @{accelerate|quote}@@% for word in words %@ @{word|quote}@@% endfor %@ &
 step=$!
 

@@ -28,12 +28,14 @@ def stop_when_ready(folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    codes = {}
+    ends = {}
     for what in ("environment", "fail", "killed", "stop"):
         plan = plan_launch("cpu", LaunchOptions(), {}, os.environ)
         if what == "stop":
             threading.Thread(target=stop_when_ready, args=(folder,), daemon=True).start()
-        codes[what] = launch(plan, [what, str(folder)], module="launched_module")
+        ends[what] = launch(plan, [what, str(folder)], module="launched_module")
+    handed_on = {what: sorted(ended.handed_on) for what, ended in ends.items()}
+    codes = {what: ended.code for what, ended in ends.items()} | {"handed_on": handed_on}
     print(json.dumps(codes | {"imported_deepspeed": "deepspeed" in sys.modules}))
 
 

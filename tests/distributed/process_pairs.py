@@ -29,6 +29,7 @@ from faulty_runs import (
     outcome,
     recorded_run,
 )
+from tiny_distillation import ContentMixup, tiny_tokenizer, tiny_trainer
 
 from evenhand.trainer.stop_signals import StoppedBySignal
 
@@ -97,9 +98,42 @@ def one_sided(folder: Path) -> dict:
     return one_sided_run(folder / "one_sided", accumulation=1)
 
 
+def finished_alone(folder: Path) -> dict:
+    """All steps are done and saved, the last of them after the last log."""
+    trainer = recorded_run(folder / "finished", accumulation=4, logging_steps=4)
+    trainer.train()
+    return {"window": dict(trainer._window.planned)}
+
+
+def finished_elsewhere(folder: Path) -> dict:
+    """Goes on where nothing is left to be done: no batch is drawn, and process 1 has counted nothing."""
+    trainer = recorded_run(folder / "finished", accumulation=2, logging_steps=4)
+    seen, gathered = [], trainer._window.gathered
+    trainer._window.gathered = lambda accelerator: seen.append(gathered(accelerator)) or seen[-1]
+    trainer.train(resume_from_checkpoint=True)
+    [(_, figures)] = seen
+    return outcome(trainer) | {"planned": dict(trainer._window.planned), "figures": figures}
+
+
+class CountsWhatItMeets(ContentMixup):
+    """Its names depend on the data; here on the process."""
+
+    def counts(self, plan) -> dict[str, int]:
+        mine = {} if os.environ["RANK"] == "0" else {"rare": 1, "very_rare": 2}
+        return super().counts(plan) | mine
+
+
+def uneven_names(folder: Path) -> dict:
+    parts = {"supervision": CountsWhatItMeets(tiny_tokenizer())}
+    arguments = {"max_steps": 3, "logging_steps": 3, "save_strategy": "steps", "save_steps": 2}
+    trainer = tiny_trainer(folder / "uneven", arguments=arguments, **parts)
+    trainer.train()
+    return {"counts": trainer.total_counts(), "log": trainer.state.log_history[0]}
+
+
 SCENARIOS = {
     same_draws: 2, stopped: 2, stopped_alone: 1, continued: 2, killed_in_save: 2, after_the_kill: 2, one_killed: 2,
-    full_disk_of_one: 2, one_sided: 2,
+    full_disk_of_one: 2, one_sided: 2, finished_alone: 1, finished_elsewhere: 2, uneven_names: 2,
 }  # fmt: skip
 """How many processes each has."""
 

@@ -50,5 +50,10 @@ def test_signals_reach_every_process_and_these_decide_when_to_end_and_how(launch
     assert codes["stop"] == 75
 
 
+def test_a_launch_says_which_signals_it_handed_on_and_none_where_a_process_failed(launched):
+    expected = {"environment": [], "fail": [], "killed": [], "stop": sorted([signal.SIGUSR1, signal.SIGTERM])}
+    assert launched[1]["handed_on"] == expected
+
+
 def test_a_launch_without_zero_does_not_import_deepspeed(launched):
     assert launched[1]["imported_deepspeed"] is False

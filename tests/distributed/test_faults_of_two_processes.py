@@ -154,6 +154,22 @@ def test_a_step_of_which_one_process_has_neither_target_nor_pair_word(pairs, tmp
         assert found["losses"][0] == pytest.approx(one["losses"][0], rel=TOLERANCE)
 
 
+def test_a_run_that_only_lacks_its_end_takes_it_on_another_number_of_processes(pairs):
+    """Steps since the last log are looked at once more, with what one process of before had counted."""
+    before = torch.load(pairs / "finished_alone.0.pt")["window"]
+    first, second = _outcomes(pairs, "finished_elsewhere")
+    assert before and first["planned"].keys() == before.keys() and not second["planned"]
+    assert first["figures"] == second["figures"] and 0 < first["figures"]["padding_efficiency"] <= 1
+    assert first["counts"] == second["counts"] and first["draws"] == second["draws"] == {}
+
+
+def test_counts_that_one_process_alone_has_are_logged_and_saved(pairs):
+    for found in _outcomes(pairs, "uneven_names"):
+        # three steps of two micro-batches
+        assert (found["counts"]["rare"], found["counts"]["very_rare"]) == (6, 12)
+        assert (found["log"]["rare_per_batch"], found["log"]["very_rare_per_batch"]) == (2, 4)
+
+
 def test_a_launcher_ends_within_a_minute_when_one_of_its_processes_raises(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(

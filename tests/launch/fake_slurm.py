@@ -1,7 +1,8 @@
-"""A cluster of one node: ``sbatch``, ``srun``, ``scontrol`` and ``sacct``, as far as scripts of this project and submitit use them.
+"""A cluster on one machine: ``sbatch``, ``srun``, ``scontrol`` and ``sacct``, as far as scripts of this project and submitit use them.
 
 :func:`install` writes the commands; each is this file, run with the command's name. State lies in the folder ``FAKE_SLURM``: per job the
 process of its script (``ID.script``), the process group of its step (``ID.step``), its state (``ID.state``), and ``requeued``, a line a requeue.
+``FAKE_SLURM_SECOND`` is the length of the seconds that options are given in.
 """
 
 from __future__ import annotations
@@ -68,11 +69,13 @@ def task(script: str, job: str, own: str, index: str) -> None:
     """Run the script until it ends without having asked to be requeued."""
     state, shown = state_folder(), f"{job}_{index}" if index else job
     environment = os.environ | {
-        "SLURM_JOB_ID": own, "SLURM_JOB_NODELIST": "node1", "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_PROCID": "0",
+        "SLURM_JOB_ID": own, "SLURM_JOB_NODELIST": "node1", "SLURM_NODEID": "0", "SLURM_PROCID": "0",
         "SLURM_CPUS_PER_TASK": "1", "SHOWN": shown,
     }  # fmt: skip
     if index:
         environment |= {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": index}
+    nodes = re.search(r"^#SBATCH --nodes=(\d+)", Path(script).read_text(), re.MULTILINE)
+    environment["SLURM_NNODES"] = nodes[1] if nodes else "1"
     restarts = 0
     while True:
         count = {"SLURM_RESTART_COUNT": str(restarts)} if restarts else {}
@@ -89,21 +92,45 @@ def task(script: str, job: str, own: str, index: str) -> None:
 
 
 def srun(*words: str) -> None:
-    """Run a step. A signal to srun goes, as in Slurm, to every process of the step."""
-    words, files = list(words), {}
+    """Run a step, one task a node, and end with the highest of their codes. A signal to srun goes, as in Slurm, to every process of the step;
+    the step is killed ``--wait`` seconds after its first task has ended, or at once if that failed under ``--kill-on-bad-exit=1``."""
+    words, files, options = list(words), {}, {}
     while words[0].startswith("--"):
         option = words.pop(0)
+        name, _, value = option.partition("=")
+        options[name] = value
         if option in ("--output", "--error"):
             path = words.pop(0).replace("%j", os.environ["SLURM_JOB_ID"]).replace("%t", "0")
             for mark in ("A", "a"):
                 name = {"A": "SLURM_ARRAY_JOB_ID", "a": "SLURM_ARRAY_TASK_ID"}[mark]
                 path = path.replace(f"%{mark}", os.environ.get(name, ""))
             files["stdout" if option == "--output" else "stderr"] = open(path, "ab")  # noqa: SIM115
-    step = subprocess.Popen(words, start_new_session=True, **files)
-    (state_folder() / f"{os.environ['SHOWN']}.step").write_text(str(step.pid))
-    signal.signal(signal.SIGUSR1, lambda number, frame: os.killpg(step.pid, number))
-    code = step.wait()
-    sys.exit(code if code >= 0 else 128 - code)
+    tasks: list[subprocess.Popen] = []
+    for node in range(int(os.environ["SLURM_NNODES"])):
+        environment = os.environ | {"SLURM_NODEID": str(node), "SLURM_PROCID": str(node)}
+        group = tasks[0].pid if tasks else 0
+        tasks.append(subprocess.Popen(words, process_group=group, env=environment, **files))
+    step = tasks[0].pid
+    (state_folder() / f"{os.environ['SHOWN']}.step").write_text(str(step))
+    signal.signal(signal.SIGUSR1, lambda number, frame: os.killpg(step, number))
+    codes = _codes_of(tasks, step, options)
+    sys.exit(max(code if code >= 0 else 128 - code for code in codes))
+
+
+def _codes_of(tasks: list[subprocess.Popen], step: int, options: dict[str, str]) -> list[int]:
+    second, ended = float(os.environ.get("FAKE_SLURM_SECOND", "1")), None
+    # the group lives as long as one of its processes was not waited for
+    while any(os.waitid(os.P_PID, task.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None for task in tasks):
+        over = [os.waitid(os.P_PID, task.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) for task in tasks]
+        over = [info for info in over if info is not None]
+        ended = ended or (time.monotonic() if over else None)
+        failed = options.get("--kill-on-bad-exit") == "1" and any(info.si_status for info in over)
+        late = ended and "--wait" in options and time.monotonic() - ended > float(options["--wait"]) * second
+        if failed or late:
+            os.killpg(step, signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    return [task.wait() for task in tasks]
 
 
 def scontrol(action: str, what: str) -> None:

@@ -4,15 +4,18 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from evenhand.launch import cohort_directory
 from evenhand.launch.arms_file import load_arms
-from evenhand.launch.cohort_directory import check_common
+from evenhand.launch.cohort_directory import CohortDirectory, check_common
 from evenhand.launch.command import main
 from evenhand.launch.recipe import load_recipe
+from evenhand.launch.run_directory import RUN_FILE
 from evenhand.trainer.checkpoints import latest_complete_checkpoint
 
 ARMS = {
@@ -162,6 +165,22 @@ def test_arms_that_cannot_train_on_the_corpus_leave_no_claim(tiny_recipe, arms_f
     assert "no word of the pairs" in capsys.readouterr().err
     assert {path.name for path in folder.iterdir()} == {"cohort"}
     assert {path.name for path in (folder / "cohort").iterdir()} == {"cache"}
+
+
+@pytest.mark.parametrize("main_process", [True, False])
+def test_one_process_gives_up_the_claim_and_the_others_wait_for_it(tmp_path, monkeypatch, main_process):
+    folder, waited = CohortDirectory(tmp_path, ["one", "two"]), []
+    claimed = [folder.path, *(run.path for run in folder.arms.values())]
+    for path in claimed:
+        path.mkdir()
+        (path / RUN_FILE).touch()
+    state = SimpleNamespace(
+        is_main_process=main_process, wait_for_everyone=lambda: waited.append([path.exists() for path in claimed])
+    )
+    monkeypatch.setattr(cohort_directory, "PartialState", lambda: state)
+    folder.release()
+    assert waited == [[True, not main_process, not main_process]]
+    assert (folder.path / RUN_FILE).exists() != main_process
 
 
 def test_the_arms_of_the_guide_fit_its_recipe(tmp_path):

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import fake_slurm
@@ -199,7 +200,44 @@ def test_nodes_meet_at_the_first_one(cluster):
     assert main(["sbatch", "minilm_cpu", "--output-dir", "run", *words]) == 0
     subprocess.run(["sbatch", "jobs/two nodes.sbatch"], check=True)
     assert end_of(cluster, "100") == "COMPLETED"
-    assert (cluster / "state" / "100.log").read_text() == "meet node1 20100 1 b\n"
+    assert (cluster / "state" / "100.log").read_text() == "meet node1 20100 1 b\n" * 2
+
+
+TWO_NODES = """#!/bin/sh
+if [ -n "$SLURM_RESTART_COUNT" ]; then exit 0; fi
+if [ "$SLURM_NODEID" = 0 ]; then exit CODE; fi
+sleep SECONDS
+exit CODE
+"""
+
+
+@pytest.fixture
+def two_nodes(cluster, monkeypatch):
+    """``two_nodes(code, seconds)``: what a job ends as whose second node ends ``seconds`` after the first, and how many seconds it took."""
+    second = 0.05
+    monkeypatch.setenv("FAKE_SLURM_SECOND", str(second))
+
+    def submit(code: int, seconds: float) -> tuple[str, float]:
+        program = TWO_NODES.replace("CODE", str(code)).replace("SECONDS", str(seconds * second))
+        (cluster / "bin" / "evenhand").write_text(program)
+        begun = time.monotonic()
+        assert main(["sbatch", "minilm_cpu", "--output-dir", "run", "--nodes", "2", "--submit"]) == 0
+        return end_of(cluster, "100"), (time.monotonic() - begun) / second
+
+    return submit
+
+
+def test_a_node_that_lost_another_ends_within_a_minute(two_nodes):
+    """The launcher of the node that failed needs up to 30 seconds for the processes that are left there."""
+    end, seconds = two_nodes(code=1, seconds=600)
+    assert end == "FAILED 137"
+    assert 30 + int(re.search(r" --wait=(\d+) ", job_script(["minilm_cpu"], "run", JobSettings(nodes=2)))[1]) <= 55
+    assert seconds < 600 / 2
+
+
+def test_nodes_that_stop_one_after_the_other_are_requeued(cluster, two_nodes):
+    assert two_nodes(code=REQUEUE_EXIT_CODE, seconds=8)[0] == "COMPLETED"
+    assert (cluster / "state" / "requeued").read_text() == "100\n"
 
 
 def test_it_prints_by_default_and_submits_only_where_told_and_possible(cluster, capsys, monkeypatch):

@@ -149,3 +149,24 @@ def test_what_slurm_is_told_and_what_the_recipe_is_told_may_stand_together(tiny_
 def test_jobs_at_a_time_are_of_the_local_launcher(tiny_recipe, output, capsys):
     assert command(tiny_recipe(), output, "--launcher", "slurm", "--jobs", "2") == 2
     assert "--slurm array_parallelism=N" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "jobs", "threads"),
+    [([], 6, "1"), (["--accelerate", "ddp"], 1, None), (["--accelerate", "ddp", "--jobs", "2"], 2, "3")],
+    ids=["one process each", "several", "several, as told"],
+)
+def test_runs_of_several_processes_are_one_at_a_time_unless_told_otherwise(
+    tiny_recipe, output, monkeypatch, words, jobs, threads
+):
+    """Each takes every GPU, and its launcher deals the cores."""
+    seen = {}
+
+    def run_pairs(recipe, output_dir, seeds, launcher, accelerate, environment, teacher_by_launcher):
+        seen.update(jobs=launcher.jobs, threads=environment.get("OMP_NUM_THREADS"))
+        return 75
+
+    monkeypatch.setattr(paired_runs, "run_pairs", run_pairs)
+    monkeypatch.setattr(paired_runs.os, "cpu_count", lambda: 6)
+    assert command(tiny_recipe(), output, *words) == 75
+    assert seen == {"jobs": jobs, "threads": threads}

@@ -34,7 +34,11 @@ def test_without_a_launcher_nothing_is_changed_and_nobody_waits(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("deepspeed", "settings"), [("false", {"use_cpu": True}), ("true", {"use_cpu": False, "ddp_backend": "gloo"})]
+    ("deepspeed", "settings"),
+    [
+        ("false", {"use_cpu": True}),
+        *((yes, {"use_cpu": False, "ddp_backend": "gloo"}) for yes in ("true", "True", "1")),
+    ],
 )
 def test_processes_without_a_gpu_are_told_what_accelerate_needs(monkeypatch, deepspeed, settings):
     monkeypatch.setenv("LOCAL_RANK", "0")

@@ -10,7 +10,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from evenhand.launch import distill as distill_module
 from evenhand.launch.command import main
-from evenhand.launch.requeue import exit_code_of_processes
+from evenhand.launch.requeue import Ended, exit_code_of_processes, until_stopped
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.trainer import DistillationTrainer
 from evenhand.trainer.checkpoints import latest_complete_checkpoint
@@ -111,24 +111,62 @@ def test_a_start_that_fails_is_not_requeued_because_the_one_before_was(tiny_reci
     assert not (run / "requeue").exists()
 
 
-def test_a_launcher_of_several_processes_reports_the_stop_of_any_of_them(tmp_path):
-    """torch's reports the first that ended, which may be one that lost the others."""
-    run = RunDirectory(tmp_path)
+@pytest.fixture
+def begun(tmp_path):
+    """A run that a start has claimed."""
+    (tmp_path / "recipe.yaml").touch()
+    return RunDirectory(tmp_path)
 
-    def launch(code: int, stopped: bool):
-        def ended() -> int:
-            assert not run.requeue_file.exists()  # of an earlier start
-            if stopped:
-                run.requeue_file.write_text("stopped", encoding="utf-8")
-            return code
 
-        return ended
+USR1, TERM, INT = signal.SIGUSR1, signal.SIGTERM, signal.SIGINT
 
-    found = [
-        exit_code_of_processes(run, launch(*case))
-        for case in [(1, True), (134, True), (1, False), (2, False), (0, False)]
-    ]
-    assert found == [REQUEUE, REQUEUE, 1, 2, 0]
+
+@pytest.mark.parametrize(
+    ("code", "handed_on", "left_a_file", "expected"),
+    [
+        (REQUEUE, {USR1}, True, REQUEUE),
+        (REQUEUE, {TERM}, False, REQUEUE),  # outside of training they leave no file
+        (REQUEUE, (), True, REQUEUE),  # the processes were signalled, not the launcher
+        (128 + USR1, {USR1}, False, REQUEUE),  # before the first handler
+        (134, {USR1}, True, REQUEUE),
+        (134, {USR1}, False, 134),
+        (134, (), True, 134),
+        (1, (), True, 1),  # one failed, and torch's SIGTERM stopped the others
+        (1, {USR1, TERM}, True, 1),  # a full disk at the checkpoint that was asked for
+        (128 + TERM, (), True, 128 + TERM),
+        (128 + INT, {INT}, True, 128 + INT),
+        (2, (), False, 2),
+        (0, {USR1}, False, 0),
+    ],
+)
+def test_a_launch_is_to_be_requeued_if_it_was_stopped_and_not_if_a_process_failed_first(
+    begun, code, handed_on, left_a_file, expected
+):
+    begun.requeue_file.write_text("of an earlier start", encoding="utf-8")
+
+    def launch() -> Ended:
+        assert not begun.requeue_file.exists()
+        if left_a_file:
+            begun.requeue_file.write_text("stopped", encoding="utf-8")
+        return Ended(code, frozenset(handed_on))
+
+    assert exit_code_of_processes(begun, launch) == expected
+    assert begun.requeue_file.exists() == (expected == REQUEUE)
+
+
+def test_a_launch_that_was_stopped_before_there_was_a_run_leaves_no_file(tmp_path):
+    assert exit_code_of_processes(RunDirectory(tmp_path), lambda: Ended(REQUEUE, frozenset({USR1}))) == REQUEUE
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("processes", "number", "asked_for"), [(1, TERM, True), (2, USR1, True), (2, TERM, False)])
+def test_a_sigterm_that_may_be_a_launchers_after_a_failure_asks_for_no_requeue(
+    begun, monkeypatch, processes, number, asked_for
+):
+    """torchrun sends it to the processes that are left; outside of training they stop of it at once."""
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    assert until_stopped(begun, lambda: os.kill(os.getpid(), number)) == REQUEUE
+    assert begun.requeue_file.exists() == asked_for
 
 
 # -- other micro-batches ---------------------------------------------------------------------------------------------
