@@ -56,8 +56,8 @@ def _against_naive(shape: Shape, title: str, mode: str, mixup: bool, batches: li
     """Alternating steps of both sides on the same batches; returns the naive side's tokens a second."""
     gc.collect()  # trainers hold themselves in cycles: the models of the row before are still there
     teacher, (student, other) = models(shape, 2)
-    ours = StepRunner(DistillationTrainer, shape, student, teacher, mode, mixup)
-    naive = StepRunner(NaiveTrainer, shape, other, teacher, mode, mixup)
+    ours = StepRunner(DistillationTrainer, shape, student, teacher, mode, mixup, use_cpu=True)
+    naive = StepRunner(NaiveTrainer, shape, other, teacher, mode, mixup, use_cpu=True)
     ratios, rates, worst = [], ([], []), 0.0
     for number, batch in enumerate(batches):
         naive.student.load_state_dict(ours.student.state_dict())
@@ -81,7 +81,7 @@ def _against_naive(shape: Shape, title: str, mode: str, mixup: bool, batches: li
 def _grouped(shape: Shape, steps: int, naive_rate: float) -> Iterator[str]:
     """Our side with length grouping against the naive side's random batches of the row before."""
     teacher, (student,) = models(shape)
-    ours = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False)
+    ours = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False, use_cpu=True)
     rates = []
     for number, batch in enumerate(natural_batches(shape, steps + 1, grouped=True)):
         _, seconds = ours.step(batch, number)
@@ -97,8 +97,8 @@ def _mixup_floor(shape: Shape, batches: list[dict], title: str) -> Iterator[str]
     """A mixup step over the plain step plus one teacher body forward over the sequences that hold a pair's word."""
     gc.collect()
     teacher, (student, other) = models(shape, 2)
-    plain = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False)
-    mixed = StepRunner(DistillationTrainer, shape, other, teacher, "attended", True)
+    plain = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False, use_cpu=True)
+    mixed = StepRunner(DistillationTrainer, shape, other, teacher, "attended", True, use_cpu=True)
     over = []
     for number, batch in enumerate(batches):
         (_, plain_seconds), (_, mixed_seconds) = plain.step(batch, number), mixed.step(batch, number)
@@ -112,7 +112,7 @@ def _mixup_floor(shape: Shape, batches: list[dict], title: str) -> Iterator[str]
 def _share_of_product_rate(shape: Shape, batches: list[dict]) -> Iterator[str]:
     """Operations of a faithful step a second, as a share of one large product's, measured in turn with it."""
     teacher, (student,) = models(shape)
-    ours = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False)
+    ours = StepRunner(DistillationTrainer, shape, student, teacher, "attended", False, use_cpu=True)
     tokens = Tokens.padded(shape.batch, shape.length)
     shapes = (ModelShape.of(teacher.config), ModelShape.of(student.config))
     flops = step_flops(*shapes, tokens, head_rows=tokens.count).total

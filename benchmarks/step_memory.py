@@ -1,7 +1,7 @@
-"""Peak memory of one optimiser step above what stays: ``python -m benchmarks.step_memory naive masked full 0``.
+"""Peak memory of one optimiser step above what stays: a process of its own for each measurement.
 
 On the CPU in a process of its own: the peak of the resident set during the step, less the resident set before it (weights, optimiser
-state) and the bytes of the gradients. On a GPU the allocator's own peak.
+state) and the bytes of the gradients. (On a GPU benchmarks/gpu_step.py reads the allocator's own peak.)
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 from benchmarks.bert_base import Shape, full_batches, models, natural_batches
 
@@ -52,15 +50,10 @@ def measure(request: dict) -> float:
     shape = Shape(**request["shape"])
     teacher, (student,) = models(shape)
     side = {"ours": DistillationTrainer, "naive": NaiveTrainer}[request["side"]]
-    runner = StepRunner(side, shape, student, teacher, request["mode"], request["mixup"])
+    runner = StepRunner(side, shape, student, teacher, request["mode"], request["mixup"], use_cpu=True)
     first, second = (full_batches if request["kind"] == "full" else natural_batches)(shape, 2)
     runner.step(first, 0)
     gradients = sum(p.numel() * p.element_size() for p in student.parameters() if p.requires_grad)
-    if runner.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        runner.step(second, 1)
-        return (torch.cuda.max_memory_allocated() - before - gradients) / MIB
     before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     runner.step(second, 1)

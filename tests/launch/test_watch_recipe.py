@@ -18,8 +18,9 @@ from evenhand.launch.evaluate import evaluate_run
 from evenhand.launch.recipe import load_recipe, recipe_from_dict
 from evenhand.launch.recipe_needs import recipe_needs
 from evenhand.launch.run_directory import RunDirectory
+from evenhand.launch.watch_section import WatchSection
 from evenhand.launch.watched_numbers import watched_numbers
-from evenhand.launch.watching import EvaluatorMeasure
+from evenhand.launch.watching import EvaluatorMeasure, make_watch
 from evenhand.trainer.teacher import load_teacher
 
 MINIMAL = {"teacher": {"path": "some/teacher"}, "corpus": {"sources": [{"path": "text.txt"}]}}
@@ -255,6 +256,13 @@ def test_accelerates_state_is_as_it_was_after_an_evaluator_with_a_trainer_of_its
         EvaluatorMeasure("mine", FineTuning(tmp_path))(None, None)
     assert (dict(AcceleratorState._shared_state), dict(GradientState._shared_state)) == before
     assert accelerator.mixed_precision == "bf16" and accelerator.sync_gradients
+
+
+@pytest.mark.parametrize("yes", ["true", "True", "1"])
+def test_one_process_under_deepspeed_takes_no_measure_that_fine_tunes(glue_data, tmp_path, monkeypatch, yes):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", yes)
+    with pytest.raises(ValueError, match=r"watch\.measures\.glue fine-tunes a classifier"):
+        make_watch(WatchSection(every_steps=2, measures={"glue": GLUE_SETTINGS}), tmp_path / "store")
 
 
 @pytest.mark.heavy

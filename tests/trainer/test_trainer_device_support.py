@@ -13,6 +13,7 @@ from evenhand.trainer.device_support import (
     device_type,
     half_dtype,
     kernel_advice,
+    launcher_says,
     precision_advice,
     process_advice,
     refuse,
@@ -151,6 +152,13 @@ def test_deepspeed_that_is_missing(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(ValueError, match="not installed"):
         DistillationArguments(use_cpu=True)
+
+
+@pytest.mark.parametrize("said", [None, "false", "False", "0", "true", "True", "1"])
+def test_a_launchers_flag_is_read_as_trainer_and_accelerate_read_it(monkeypatch, said):
+    if said is not None:
+        monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", said)
+    assert launcher_says("ACCELERATE_USE_DEEPSPEED") == (said in ("true", "True", "1"))
 
 
 def test_sharded_parameters_are_refused_with_the_reason(monkeypatch):
