@@ -86,7 +86,9 @@ class DistillationArguments(TrainingArguments):
     )
     head_chunk_size: int | None = field(
         default=None,
-        metadata={"help": "Rows of logits in memory at once; smaller needs less memory. Default: 256 on a CPU, else 1024."},
+        metadata={
+            "help": "Rows of logits in memory at once; smaller needs less memory. Default: 256 on a CPU, else 1024."
+        },
     )
     length_pieces: int = field(
         default=8,
