@@ -143,7 +143,7 @@ def _product_rate(multiply: Callable, repeats: int = 15) -> float:
 
 def _memory(shape: Shape, mode: str) -> Iterator[str]:
     threads = torch.get_num_threads()
-    ours, naive = (peak_in_new_process(side, mode, "full", False, shape, threads) for side in ("ours", "naive"))
+    ours, naive = (peak_in_new_process(side, mode, shape, threads) for side in ("ours", "naive"))
     verdict = "" if ours <= 0.4 * naive else " — BAR MISSED"
     yield f"memory, {mode} positions, full blocks: {ours:,.0f} against {naive:,.0f} MiB, {ours / naive:.0%} (bar 40%){verdict}"
 

@@ -13,17 +13,17 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.bert_base import Shape, full_batches, models, natural_batches
+from benchmarks.bert_base import Shape, full_batches, models
 
 MIB = 2**20
 
 
-def peak_in_new_process(side: str, mode: str, kind: str, mixup: bool, shape: Shape, threads: int) -> float:
+def peak_in_new_process(side: str, mode: str, shape: Shape, threads: int) -> float:
     """MiB; the allocator is told to hand freed blocks back at once, so that the resident set is what is used."""
     environment = os.environ | {
         "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": str(threads),
     }  # fmt: skip
-    request = json.dumps({"side": side, "mode": mode, "kind": kind, "mixup": mixup, "shape": asdict(shape)})
+    request = json.dumps({"side": side, "mode": mode, "shape": asdict(shape)})
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.step_memory", request],
         env=environment,
@@ -50,8 +50,8 @@ def measure(request: dict) -> float:
     shape = Shape(**request["shape"])
     teacher, (student,) = models(shape)
     side = {"ours": DistillationTrainer, "naive": NaiveTrainer}[request["side"]]
-    runner = StepRunner(side, shape, student, teacher, request["mode"], request["mixup"], use_cpu=True)
-    first, second = (full_batches if request["kind"] == "full" else natural_batches)(shape, 2)
+    runner = StepRunner(side, shape, student, teacher, request["mode"], False, use_cpu=True)
+    first, second = full_batches(shape, 2)
     runner.step(first, 0)
     gradients = sum(p.numel() * p.element_size() for p in student.parameters() if p.requires_grad)
     before = _resident("VmRSS")
