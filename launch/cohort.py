@@ -12,6 +12,7 @@ from evenhand.launch.distill import (
     check_sequences,
     checked_teacher,
     corpus_of,
+    data_of,
     disk_needs,
     input_hashes,
     opened_sources,
@@ -87,12 +88,8 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
         arms,
         teacher.model,
         training_arguments(common, folder),  # new ones: under DeepSpeed accelerate has one state per set of arguments
-        train_dataset=corpus.train,
-        eval_dataset=corpus.held_out if len(corpus.held_out) else None,
-        processing_class=teacher.tokenizer,
-        teacher_processing_class=teacher.tokenizer,
-        token_counts=corpus.token_counts,
         watch=watch,
+        **data_of(corpus, teacher),
     )
     trainer.train(resume_from_checkpoint=True)
     plans = {name: plan for name, (_, plan) in made.items()}

@@ -95,12 +95,8 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
         training_arguments(recipe, run),  # new ones: under DeepSpeed accelerate has one state per set of arguments
         objective=recipe.objective,
         supervision=supervision,
-        train_dataset=corpus.train,
-        eval_dataset=corpus.held_out if len(corpus.held_out) else None,
-        processing_class=teacher.tokenizer,
-        teacher_processing_class=teacher.tokenizer,
-        token_counts=corpus.token_counts,
         watch=watch,
+        **data_of(corpus, teacher),
         callbacks=[EarlyStopping(recipe.watch.patience)] if recipe.watch.patience else None,
     )
     trainer.train(resume_from_checkpoint=True)
@@ -116,6 +112,17 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
         draw_curve(watched, run)
     state.wait_for_everyone()
     return run
+
+
+def data_of(corpus: Corpus, teacher: LoadedTeacher) -> dict:
+    """What a trainer is told of the corpus and its tokens, by the names of its arguments."""
+    return {
+        "train_dataset": corpus.train,
+        "eval_dataset": corpus.held_out if len(corpus.held_out) else None,
+        "processing_class": teacher.tokenizer,
+        "teacher_processing_class": teacher.tokenizer,
+        "token_counts": corpus.token_counts,
+    }
 
 
 def prepare_teacher(recipe: Recipe, run: RunDirectory) -> str:
