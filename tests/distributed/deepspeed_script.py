@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "invariant"))
 from tiny_distillation import (
     ContentMasking,
     ContentMixup,
+    equality_of,
     losses_of,
     tiny_dataset,
     tiny_tokenizer,
@@ -73,13 +74,7 @@ def resumed_runs(folder: Path, settings: dict) -> dict:
         run_of_earnest(folder / "left", settings, [Abandon()]).train()
     resumed = run_of_earnest(folder / "left", settings)
     resumed.train(resume_from_checkpoint=True)
-    pairs = zip(whole.model.state_dict().values(), resumed.model.state_dict().values(), strict=True)
-    return {
-        "student": all(torch.equal(one, other) for one, other in pairs),
-        "losses": losses_of(whole) == losses_of(resumed),
-        "counts": whole.total_counts() == resumed.total_counts(),
-        "steps": (len(losses_of(whole)), whole.state.global_step),
-    }
+    return equality_of(whole, resumed)
 
 
 class ScaleOfEachStep(TrainerCallback):

@@ -6,30 +6,17 @@ import subprocess
 import sys
 
 import pytest
-import torch
 import yaml
-from tiny_distillation import tiny_tokenizer
-from transformers import AutoModelForMaskedLM, BertConfig, BertModel
-
-LINE = "he said to her that the old man saw a red house by the river and she read a book to the boy"
+from encoder_and_text import write_teacher, write_text
+from transformers import AutoModelForMaskedLM, BertModel
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run directory made by two processes from an encoder without a masked-LM head."""
     folder = tmp_path_factory.mktemp("two_processes")
-    tokenizer = tiny_tokenizer()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-            max_position_embeddings=64,
-        )  # fmt: skip
-        BertModel(config).save_pretrained(folder / "encoder")
-    tokenizer.save_pretrained(folder / "encoder")
-    words = LINE.split()
-    text = [" ".join(words[i % 7 :] + words[: i % 5]) for i in range(60)]
-    (folder / "text.txt").write_text("\n".join(f"{line} {i % 9}" for i, line in enumerate(text)), encoding="utf-8")
+    write_teacher(folder / "encoder", BertModel)
+    write_text(folder / "text.txt")
     recipe = {
         "teacher": {"path": str(folder / "encoder"), "mlm_steps": 2, "mlm_batch_size": 4},
         "student": {"family": "distilbert", "layers": 1},

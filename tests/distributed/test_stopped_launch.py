@@ -9,16 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from tiny_distillation import tiny_tokenizer
-from transformers import BertConfig, BertForMaskedLM
+from encoder_and_text import write_teacher, write_text
+from transformers import BertForMaskedLM
 
 from evenhand.trainer.checkpoints import damage, latest_complete_checkpoint
 
 pytestmark = pytest.mark.heavy  # three launches of two interpreters
 
-LINE = "he said to her that the old man saw a red house by the river and she read a book to the boy"
 SAVE_STEPS, STEPS = 50, 200
 PATIENCE = 120.0
 
@@ -27,18 +25,8 @@ PATIENCE = 120.0
 def folder(tmp_path_factory):
     """A teacher, a text and a recipe long enough to be caught at work."""
     folder = tmp_path_factory.mktemp("stopped_launch")
-    tokenizer = tiny_tokenizer()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-            max_position_embeddings=64,
-        )  # fmt: skip
-        BertForMaskedLM(config).save_pretrained(folder / "teacher")
-    tokenizer.save_pretrained(folder / "teacher")
-    words = LINE.split()
-    text = [" ".join(words[i % 7 :] + words[: i % 5]) for i in range(60)]
-    (folder / "text.txt").write_text("\n".join(f"{line} {i % 9}" for i, line in enumerate(text)), encoding="utf-8")
+    write_teacher(folder / "teacher", BertForMaskedLM)
+    write_text(folder / "text.txt")
     recipe = {
         "teacher": {"path": str(folder / "teacher")},
         "student": {"family": "distilbert", "layers": 1},

@@ -182,6 +182,17 @@ def losses_of(trainer) -> list[dict[str, float]]:
     return [{name: entry[name] for name in kept} for entry in trainer.state.log_history if "loss" in entry]
 
 
+def equality_of(whole, resumed) -> dict:
+    """Whether a resumed trainer ended as the uninterrupted one: weights, log, counts; and how many steps were logged and taken."""
+    pairs = zip(whole.model.state_dict().values(), resumed.model.state_dict().values(), strict=True)
+    return {
+        "student": all(torch.equal(one, other) for one, other in pairs),
+        "losses": losses_of(whole) == losses_of(resumed),
+        "counts": whole.total_counts() == resumed.total_counts(),
+        "steps": (len(losses_of(whole)), whole.state.global_step),
+    }
+
+
 def largest_difference(one: dict, other: dict) -> float:
     """Largest difference between two runs of :func:`split_run`: of gradients, relative to the largest; of logs, relative."""
     assert one["gradients"].keys() == other["gradients"].keys()
