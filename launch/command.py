@@ -296,7 +296,7 @@ def _add_metric(commands) -> None:
 
 
 def _metric(options: argparse.Namespace) -> int:
-    from evenhand.model_cards.metric_space import publish_metric
+    from evenhand.model_cards.hub.metric_space import publish_metric
 
     folder = options.output_dir or f"metric_{options.name}"
     space = publish_metric(options.name, options.repo_id, folder, dry_run=options.dry_run, private=options.private)

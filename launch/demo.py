@@ -21,7 +21,7 @@ from evenhand.launch.publish import publish_run, write_card
 from evenhand.launch.recipe import Recipe, load_recipe
 from evenhand.launch.run_directory import RunDirectory, save_model_folder, write_json
 from evenhand.model_cards import verify
-from evenhand.model_cards.planted_figure import draw_planted_figure
+from evenhand.model_cards.figures.planted_figure import draw_planted_figure
 from evenhand.trainer.corpus import CorpusSettings, prepare_corpus
 from evenhand.trainer.corpus_sources import CorpusSource
 from evenhand.trainer.mlm_head import train_mlm_head

@@ -26,8 +26,8 @@ from evenhand.launch.recipe import (
     read_packaged_yaml,
 )
 from evenhand.launch.run_directory import STORE, RunDirectory, write_json
-from evenhand.model_cards.pictures import draw_pictures
-from evenhand.model_cards.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
+from evenhand.model_cards.figures.pictures import draw_pictures
+from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
 from evenhand.trainer.teacher import resolve_model_path
 
 AGGREGATE_SCHEMA = "evenhand-aggregate"

@@ -10,7 +10,7 @@ from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.launch.whole_files import write_text
 from evenhand.model_cards import CardFacts, build_card, publish
-from evenhand.model_cards.pictures import draw_pictures
+from evenhand.model_cards.figures.pictures import draw_pictures
 
 
 def card_facts(recipe: Recipe) -> CardFacts:

@@ -13,7 +13,7 @@ from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
 from evenhand.evaluation.report_order import ordered_families, ordered_measures, ordered_tests
 from evenhand.evaluation.report_table import judged
-from evenhand.model_cards.score_tables import TITLES
+from evenhand.model_cards.sections.score_tables import TITLES
 
 LEVEL = 0.95
 Runs = Mapping[str, Mapping[int, EvaluationReport]]

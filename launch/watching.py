@@ -227,8 +227,8 @@ def _chosen(section: WatchSection, trainer: Trainer, curve: list[dict]) -> dict 
 def draw_curve(facts: dict | None, run: RunDirectory) -> None:
     """``figures/bias_over_training.png`` of what `watch_facts` gave, where there is a curve."""
     # here: a run without a curve needs no matplotlib
-    from evenhand.model_cards.watch_figure import draw_watch_figure
-    from evenhand.model_cards.watch_panels import watch_panels
+    from evenhand.model_cards.figures.watch_figure import draw_watch_figure
+    from evenhand.model_cards.figures.watch_panels import watch_panels
 
     if watch_panels(facts):
         draw_watch_figure(facts, run.figures / "bias_over_training.png")

@@ -13,11 +13,11 @@ from markupsafe import Markup
 
 from evenhand.model_cards import escaping, numbers
 from evenhand.model_cards.facts import CardFacts
+from evenhand.model_cards.figures.watch_panels import chosen_student, watch_table
 from evenhand.model_cards.front_matter import front_matter
 from evenhand.model_cards.published_report import canonical_sha256, published_report
-from evenhand.model_cards.score_tables import score_tables
-from evenhand.model_cards.seat_tables import seat_tables
-from evenhand.model_cards.watch_panels import chosen_student, watch_table
+from evenhand.model_cards.sections.score_tables import score_tables
+from evenhand.model_cards.sections.seat_tables import seat_tables
 
 # file stem -> (alternative text, caption); any other picture is shown under its own name
 CAPTIONS = {
@@ -151,7 +151,7 @@ def _figure(figure: str | PurePath) -> dict[str, str]:
 
 def _environment() -> jinja2.Environment:
     """Templates in which every printed value passes through `escaping.markdown`, unless it is Markup."""
-    source = resources.files("evenhand.model_cards").joinpath("card.md.jinja").read_text(encoding="utf-8")
+    source = resources.files("evenhand.model_cards.sections").joinpath("card.md.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({"card.md.jinja": source}),
         autoescape=True,

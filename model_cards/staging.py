@@ -11,7 +11,7 @@ from pathlib import Path
 from evenhand.evaluation.report import SCHEMA, EvaluationReport
 from evenhand.model_cards.card import build_card
 from evenhand.model_cards.facts import FACTS_SCHEMA, CardFacts
-from evenhand.model_cards.pictures import REPORT_PICTURES, draw_pictures
+from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
 from evenhand.model_cards.published_report import published_report, report_text, without_machine_paths
 from evenhand.model_cards.whole_folders import whole_folder
 
@@ -58,8 +58,8 @@ def publish(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
         FileNotFoundError, ValueError: as for `stage`.
     """
     # Here, because these load the model; staging itself needs no torch.
-    from evenhand.model_cards.lint import lint_staged
-    from evenhand.model_cards.verify import changed_since_measured
+    from evenhand.model_cards.lint.staged_folder import lint_staged
+    from evenhand.model_cards.verification.verify_folder import changed_since_measured
 
     return _stage(run_dir, folder, facts, check=lambda staged: lint_staged(staged) or changed_since_measured(staged))
 

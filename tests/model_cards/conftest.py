@@ -12,7 +12,7 @@ from evenhand.evaluation import Seat, evaluate_model
 from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.evaluation.verdict import verdict
 from evenhand.model_cards import CardFacts, stage
-from evenhand.model_cards.planted_figure import draw_planted_figure
+from evenhand.model_cards.figures.planted_figure import draw_planted_figure
 
 FACTS = CardFacts(licence="apache-2.0", author="Someone", repo_id="someone/tiny-student", base_model="someone/teacher")
 LABELS = ["6", "6b", "7", "7b", "8", "8b"]

@@ -5,11 +5,11 @@ import copy
 import pytest
 from matplotlib.image import imread
 
-from evenhand.model_cards.pictures import draw_pictures
-from evenhand.model_cards.planted_figure import draw_planted_figure
-from evenhand.model_cards.seat_figure import draw_seat_figure
-from evenhand.model_cards.sensitivity_figure import draw_sensitivity_figure
-from evenhand.model_cards.tradeoff_figure import Point, draw_tradeoff_figure, tradeoff_points
+from evenhand.model_cards.figures.pictures import draw_pictures
+from evenhand.model_cards.figures.planted_figure import draw_planted_figure
+from evenhand.model_cards.figures.seat_figure import draw_seat_figure
+from evenhand.model_cards.figures.sensitivity_figure import draw_sensitivity_figure
+from evenhand.model_cards.figures.tradeoff_figure import Point, draw_tradeoff_figure, tradeoff_points
 
 PLANTED = {"C6": 0.8, "C7": -0.2, "C8": 0.0}
 MEASURED = {"teacher": {"C6": 1.1, "C7": -0.3, "C8": 0.1}, "mixup": {"C6": 0.5, "C7": None}}

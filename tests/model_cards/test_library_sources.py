@@ -2,7 +2,7 @@
 
 import pytest
 
-from evenhand.model_cards.library_sources import flat_sources, relative_imports
+from evenhand.model_cards.hub.library_sources import flat_sources, relative_imports
 
 
 def test_imports_from_the_library_become_relative_and_nothing_else_changes():

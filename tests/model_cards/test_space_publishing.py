@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from space_server import Hub
 
-from evenhand.model_cards.metric_space import publish_metric, stage_metric
+from evenhand.model_cards.hub.metric_space import publish_metric, stage_metric
 
 TOKEN = "hf_a_secret_of_the_test"
 SEAT_FILES = {"README.md", "app.py", "requirements.txt", "seat.py", "association.py", "effect_size.py", "stimuli.py"}

@@ -8,7 +8,7 @@ import yaml
 from folder_contents import contents
 
 from evenhand.evaluation.modules import NAMES
-from evenhand.model_cards.metric_space import check_repo_id, publish_metric, stage_metric
+from evenhand.model_cards.hub.metric_space import check_repo_id, publish_metric, stage_metric
 
 
 @pytest.mark.parametrize("name", NAMES)

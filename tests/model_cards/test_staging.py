@@ -12,7 +12,7 @@ from transformers import AutoModelForMaskedLM
 
 from evenhand.model_cards import CardFacts, publish, stage
 from evenhand.model_cards import staging as staging_module
-from evenhand.model_cards.lint import lint_staged
+from evenhand.model_cards.lint.staged_folder import lint_staged
 from evenhand.model_cards.published_report import canonical_sha256
 
 FACTS = CardFacts(licence="apache-2.0")

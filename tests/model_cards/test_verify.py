@@ -7,9 +7,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from evenhand.model_cards import CardFacts, build_card, verify
-from evenhand.model_cards.seat_comparison import differing_fields
 from evenhand.model_cards.staging import staged_figures
-from evenhand.model_cards.verification import HASH_ONLY, RECOMPUTED, UNCHECKED, Row
+from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHECKED, Row
+from evenhand.model_cards.verification.seat_comparison import differing_fields
 
 
 def row(result, claim):

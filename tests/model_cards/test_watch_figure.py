@@ -7,9 +7,9 @@ import pytest
 from evenhand.model_cards import stage
 from evenhand.model_cards.card import build_card
 from evenhand.model_cards.facts import CardFacts
-from evenhand.model_cards.pictures import draw_pictures
-from evenhand.model_cards.watch_figure import draw_watch_figure
-from evenhand.model_cards.watch_panels import MAX_ROWS, watch_panels, watch_table
+from evenhand.model_cards.figures.pictures import draw_pictures
+from evenhand.model_cards.figures.watch_figure import draw_watch_figure
+from evenhand.model_cards.figures.watch_panels import MAX_ROWS, watch_panels, watch_table
 
 FACTS = CardFacts(licence="apache-2.0")
 

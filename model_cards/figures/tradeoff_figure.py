@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenhand.model_cards.canvas import LINE_WIDTH, STYLES, canvas, legend_above, plain, save
+from evenhand.model_cards.figures.canvas import LINE_WIDTH, STYLES, canvas, legend_above, plain, save
 from evenhand.model_cards.numbers import checked
 from evenhand.model_cards.published_report import published_report
 

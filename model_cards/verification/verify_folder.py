@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from evenhand.evaluation.report import EvaluationReport
 from evenhand.model_cards.card import build_card
 from evenhand.model_cards.facts import CardFacts
-from evenhand.model_cards.lint import printed_report_hash
+from evenhand.model_cards.lint.staged_folder import printed_report_hash
 from evenhand.model_cards.published_report import canonical_sha256, published_report
-from evenhand.model_cards.seat_comparison import compare_seat
 from evenhand.model_cards.staging import CARD, FACTS, REPORT, staged_figures, unexpected_files
-from evenhand.model_cards.verification import HASH_ONLY, RECOMPUTED, UNCHECKED, Row, Verification
+from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHECKED, Row, Verification
+from evenhand.model_cards.verification.seat_comparison import compare_seat
 
 # The evaluators are imported where they run: they bring torch, which making a card does not need.
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evenhand.model_cards.canvas import LINE_WIDTH, STYLES, canvas, legend_above, plain, save
+from evenhand.model_cards.figures.canvas import LINE_WIDTH, STYLES, canvas, legend_above, plain, save
 from evenhand.model_cards.published_report import published_report
-from evenhand.model_cards.seat_tables import seat_tables
+from evenhand.model_cards.sections.seat_tables import seat_tables
 
 _ROW_HEIGHT = 0.42
 

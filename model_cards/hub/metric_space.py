@@ -10,7 +10,7 @@ from typing import Any
 
 from evenhand.evaluation.modules import module_path
 from evenhand.model_cards.facts import is_hub_id
-from evenhand.model_cards.library_sources import flat_sources
+from evenhand.model_cards.hub.library_sources import flat_sources
 from evenhand.model_cards.whole_folders import whole_folder
 
 CARD, PAGE, REQUIREMENTS = "README.md", "app.py", "requirements.txt"

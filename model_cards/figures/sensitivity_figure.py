@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from evenhand.model_cards.canvas import canvas, plain, save
+from evenhand.model_cards.figures.canvas import canvas, plain, save
 
 
 def draw_sensitivity_figure(grid: Mapping[str, Any], path: str | Path) -> Path:

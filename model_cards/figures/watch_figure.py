@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from evenhand.model_cards.canvas import LINE_WIDTH, STYLES, plain, save, stacked_canvas
-from evenhand.model_cards.watch_panels import Panel, watch_panels
+from evenhand.model_cards.figures.canvas import LINE_WIDTH, STYLES, plain, save, stacked_canvas
+from evenhand.model_cards.figures.watch_panels import Panel, watch_panels
 
 _PANEL_HEIGHT = 2.1
 _MARKED_POINTS = 30

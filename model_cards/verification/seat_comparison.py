@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.model_cards import numbers
-from evenhand.model_cards.verification import RECOMPUTED, Row
+from evenhand.model_cards.verification.rows import RECOMPUTED, Row
 
 # Another processor adds up float32 products in another order; d moves by about 1e-6 then.
 D_TOLERANCE = 1e-4

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from evenhand.model_cards.figures.seat_figure import draw_seat_figure
+from evenhand.model_cards.figures.sensitivity_figure import draw_sensitivity_figure
+from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
+from evenhand.model_cards.figures.watch_figure import draw_watch_figure
+from evenhand.model_cards.figures.watch_panels import watch_panels
 from evenhand.model_cards.published_report import published_report
-from evenhand.model_cards.seat_figure import draw_seat_figure
-from evenhand.model_cards.sensitivity_figure import draw_sensitivity_figure
-from evenhand.model_cards.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
-from evenhand.model_cards.watch_figure import draw_watch_figure
-from evenhand.model_cards.watch_panels import watch_panels
 
 REPORT_PICTURES = ("seat.png", "sensitivity.png", "sensitivity_reference.png", "tradeoff.png", "bias_over_training.png")
 """Names of the pictures drawn from a report; a run may hold others beside them."""

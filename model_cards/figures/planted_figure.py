@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evenhand.evaluation.report_order import natural
-from evenhand.model_cards.canvas import STYLES, canvas, legend_above, plain, save
+from evenhand.model_cards.figures.canvas import STYLES, canvas, legend_above, plain, save
 
 
 def draw_planted_figure(

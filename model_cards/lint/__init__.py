@@ -1,0 +1,5 @@
+"""What must not be published: checks of a card and of a staged folder, one line a problem."""
+
+from evenhand.model_cards.lint.staged_folder import lint_staged
+
+__all__ = ["lint_staged"]
