@@ -126,7 +126,7 @@ def encode_grid(
         (tokens, group, rows) for tokens, group in passes for rows in tokens.batches(batch_size, TOKENS_PER_FORWARD)
     ]
     found: dict[tuple[str, int], np.ndarray] = {}
-    with _evaluation_mode(model), torch.no_grad(), onednn_linear():
+    with evaluation_mode(model), torch.no_grad(), onednn_linear():
         for tokens, group, rows in tqdm(batches, desc="encoding", unit="batch", delay=2, disable=not progress):
             for layer, hidden in _hidden_states(model, tokens.inputs(rows), layers, last):
                 for pooling in group:
@@ -156,7 +156,7 @@ def _hidden_states(
     model: nn.Module, inputs: dict[str, torch.Tensor], layers: Sequence[int], last: int
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """(layer, hidden states (batch, tokens, hidden) on the CPU) of one batch."""
-    body, device = _body(model), next(model.parameters()).device
+    body, device = body_of(model), next(model.parameters()).device
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     only_last = all(layer == last for layer in layers)
     output = body(**inputs, **({} if only_last else {"output_hidden_states": True}))
@@ -195,14 +195,14 @@ def _pool(hidden: torch.Tensor, pooling: str, tokens: TokenizedSentences, rows: 
     return pooled.numpy()
 
 
-def _body(model: nn.Module) -> nn.Module:
+def body_of(model: nn.Module) -> nn.Module:
     """The part of ``model`` that gives hidden states: without its head, and of an encoder-decoder the encoder."""
     body = getattr(model, "base_model", model)
     return body.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else body
 
 
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Dropout off inside; after it every module is as it was (a frozen part of a model in training stays in eval)."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

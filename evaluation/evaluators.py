@@ -17,6 +17,7 @@ from evenhand.evaluation.pseudo_perplexity import PseudoPerplexity
 from evenhand.evaluation.report import SCHEMA, SCHEMA_VERSION, EvaluationReport
 from evenhand.evaluation.seat import Seat
 from evenhand.evaluation.sensitivity import SeatSensitivity
+from evenhand.evaluation.speed import Speed
 from evenhand.evaluation.stereoset import StereoSet
 
 EVALUATORS = {
@@ -31,6 +32,7 @@ EVALUATORS = {
         PronounGap,
         PseudoPerplexity,
         CounterfactualConsistency,
+        Speed,
     )
 }
 """By the name of the measure, in the order of a report."""

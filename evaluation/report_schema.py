@@ -142,6 +142,14 @@ _SCORED_ENTRY = {
     "comparison": Optional({"scores": [_DIFFERENCE]}),
     "not_applicable": _NOT_APPLICABLE,
 }
+_SPEED_ENTRY = {
+    **_SCORED_ENTRY,
+    "model": Optional({**_RESULT, "hardware": dict}),
+    "reference": Optional({**_RESULT, "hardware": dict}),
+    "comparison": Optional(
+        {"scores": [{**_DIFFERENCE, "ratio": Optional(float), "ratio_confidence_interval": Optional([float])}]}
+    ),
+}
 _CELL = {"pooling": str, "layer": int, "effect_sizes": MapOf(Optional(float))}
 _GRID = {
     "cells": [{**_CELL, "mean_absolute_effect_size": Optional(float)}],
@@ -154,6 +162,7 @@ _GRID = {
 # Shapes of the entries of a measure; one not named here is only checked to be JSON with finite numbers.
 MEASURES = {
     "seat": [_SEAT_ENTRY],
+    "speed": [_SPEED_ENTRY],
     "seat_sensitivity": [{**_SCORED_ENTRY, "model": Optional(_GRID), "reference": Optional(_GRID)}],
     **{
         name: [_SCORED_ENTRY]

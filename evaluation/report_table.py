@@ -189,5 +189,11 @@ def _scores(measure: str, entry: Mapping, other: str | None) -> str:
     lines += aligned(rows, 2)
     for average in model.get("averages", ()):
         lines.append(f"{average['name']}: {number(average['value'], digits=1)}  {average['note'] or average['recipe']}")
+    lines += [
+        f"{change['name']}: {number(change['ratio'], digits=2)} times the {other or 'reference'}'s, interval "
+        f"{interval(change['ratio_confidence_interval']).replace('+', '')}"
+        for change in changes.values()
+        if change.get("ratio") is not None
+    ]
     lines += [f"{score['name']}: {score['note']}" for score in model["scores"] if score["note"]]
     return "\n".join(lines + ([model["note"]] if model.get("note") else []))

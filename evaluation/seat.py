@@ -79,7 +79,8 @@ class Seat:
     Args:
         pooling: how token vectors become a sentence vector: ``"mean"`` (default), ``"mean_no_special"``, ``"cls"`` or
             ``"first_token"``. Numbers under different poolings are not comparable.
-        stimuli: ``"builtin"`` (default), a directory or file in sent-bias's format, or a YAML file of word lists.
+        stimuli: ``"builtin"`` (default), a directory or file in sent-bias's format, or a YAML file of word lists;
+            or `Stimuli` made already.
         tests: names (``"sent-weat6"``) or labels (``"C6"``) of the tests to run; by default all of ``families``.
         families: names of the families to run. By default ``"gender"``, ``"gender-extended"`` and ``"control"`` of the
             built-in tests, and everything of other sources; tests of other families can still be named in ``tests``.
@@ -97,7 +98,7 @@ class Seat:
     """
 
     pooling: str = "mean"
-    stimuli: str | Path = "builtin"
+    stimuli: str | Path | Stimuli = "builtin"
     tests: Sequence[str] | None = None
     families: Sequence[str] | None = None
     seed: int = 0

@@ -9,16 +9,18 @@ from evenhand.evaluation.stimuli import Stimuli, builtin_stimuli
 from evenhand.evaluation.word_list_file import word_list_stimuli
 
 
-def load_stimuli(source: str | Path) -> Stimuli:
+def load_stimuli(source: str | Path | Stimuli) -> Stimuli:
     """The association tests of ``source``.
 
     Args:
         source: ``"builtin"``; a directory of files in sent-bias's format or one such file (``.jsonl``, ``.json``); or a
-            file of word lists (``.yaml``, ``.yml``).
+            file of word lists (``.yaml``, ``.yml``). `Stimuli` that are made already are given back as they are.
 
     Raises:
         FileNotFoundError, ValueError: no such place, or a file that is no test; the message names it.
     """
+    if isinstance(source, Stimuli):
+        return source
     if str(source) == "builtin":
         return builtin_stimuli()
     path = Path(source)

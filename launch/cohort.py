@@ -6,28 +6,30 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from evenhand.launch.circumstances import circumstances
 from evenhand.launch.cohort_directory import CohortDirectory, check_common, copy_folder
 from evenhand.launch.distill import (
+    background_of,
     check_pair_words,
     check_sequences,
-    checked_teacher,
     corpus_of,
     data_of,
     disk_needs,
     input_hashes,
     opened_sources,
     supervision_of,
-    teacher_with_head,
     training_arguments,
 )
 from evenhand.launch.process_group import first_process_first, join_processes
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import STORE, RunDirectory, require_disk, save_model_folder, write_json
-from evenhand.launch.training_facts import Trained, held_out_losses, training_facts
+from evenhand.launch.teacher_head import checked_teacher, teacher_with_head
+from evenhand.launch.training_facts import Background, Trained, held_out_losses, training_facts
 from evenhand.launch.watching import draw_curve, make_watch, rehearse, watch_facts
 from evenhand.trainer import Arm, CohortTrainer, WordPairs, make_student
 from evenhand.trainer.cohort_trainer import check_cohort_arguments
 from evenhand.trainer.corpus import Corpus
+from evenhand.trainer.expenditure import Expenditure
 from evenhand.trainer.run_split import RunSplit
 from evenhand.trainer.student import StudentPlan
 from evenhand.trainer.supervision import SupervisionTransform
@@ -73,6 +75,7 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
     if folder.finished:
         return folder.arms
 
+    ran_with = circumstances()  # before the work, while the code on the disk is what runs
     for name, recipe in recipes.items():
         rehearse(watch, recipe, students.pop(name), teacher.tokenizer, folder)
     with first_process_first():
@@ -81,19 +84,23 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
     for supervision in supervisions.values():
         check_pair_words(supervision, corpus, folder)
     teacher, head_facts = teacher_with_head(common, folder, teacher, corpus)
+    background = background_of(common, documents, head_facts, ran_with)
     # made after the teacher's head, which is copied, may have been trained
     made = _students(recipes, teacher, arguments.seed)
     arms = {name: Arm(made[name][0], recipe.objective, supervisions[name]) for name, recipe in recipes.items()}
+    spent = Expenditure(folder.checkpoints)
     trainer = CohortTrainer(
         arms,
         teacher.model,
         training_arguments(common, folder),  # new ones: under DeepSpeed accelerate has one state per set of arguments
         watch=watch,
         **data_of(corpus, teacher),
+        callbacks=[spent],
     )
-    trainer.train(resume_from_checkpoint=True)
+    with spent:
+        trainer.train(resume_from_checkpoint=True)
     plans = {name: plan for name, (_, plan) in made.items()}
-    _finish(folder, recipes, plans, trainer, teacher, head_facts, corpus, watch)
+    _finish(folder, recipes, plans, trainer, teacher, head_facts, corpus, watch, background, spent)
     state.wait_for_everyone()
     return folder.arms
 
@@ -135,6 +142,8 @@ def _finish(
     head_facts: dict | None,
     corpus: Corpus,
     watch: Watch | None,
+    background: Background | None,
+    spent: Expenditure,
 ) -> None:
     """Write every arm's run directory; all processes call it."""
     names = list(trainer.arms)
@@ -155,6 +164,14 @@ def _finish(
             if folder.teacher.is_dir():
                 copy_folder(folder.teacher, run.teacher)
             save_model_folder(run.student, arm.student, teacher.tokenizer)
-            facts = training_facts(trained, trainer, teacher, head_facts, corpus)
+            facts = training_facts(trained, trainer, teacher, head_facts, corpus, background, _of_all(spent, names))
             write_json(run.training_file, facts | {"watch": watched, "cohort": {"arm": name, "arms": members}})
             draw_curve(watched, run)
+
+
+def _of_all(spent: Expenditure, names: list[str]) -> dict:
+    """Time and energy cannot be told apart by arm: each arm's facts have those of the cohort, and say so."""
+    total = spent.total()
+    if total["energy"]:
+        total["energy"]["note"] += f"; all {len(names)} arms of the cohort together"
+    return total

@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_publish,
         _add_verify,
         _add_metric,
+        _add_space,
+        _add_collection,
         _add_sbatch,
         _add_doctor,
     )
@@ -239,48 +241,42 @@ def _without_overrides(words: list[str], overrides: list[str]) -> tuple[list[str
 
 
 def _add_card(commands) -> None:
-    parser = _command(commands, "card", _card, "write the model card of an evaluated run", "evenhand card runs/mixup")
-    parser.add_argument("run_dir", metavar="RUN", help="a run directory with report.json")
+    from evenhand.launch.card_command import EXAMPLE, add_arguments
+
+    summary = "write the model card of an evaluated run, as a page too, or check it"
+    add_arguments(_command(commands, "card", _card, summary, EXAMPLE))
 
 
 def _card(options: argparse.Namespace) -> int:
-    from evenhand.launch.publish import write_card
+    from evenhand.launch.card_command import run
 
-    print(write_card(options.run_dir))
-    return 0
+    return run(options)
 
 
 def _add_publish(commands) -> None:
-    parser = _command(
-        commands, "publish", _publish, "stage a run as a complete folder, checked, ready for the Hub",
-        "evenhand publish runs/mixup published/my-student",
-    )  # fmt: skip
-    parser.add_argument("run_dir", metavar="RUN", help="a run directory with report.json")
-    parser.add_argument("folder", metavar="FOLDER", help="the folder to write")
+    from evenhand.launch.publish_command import EXAMPLE, add_arguments
+
+    summary = "publish a run, checked: as one commit on the Hub, or into a folder"
+    add_arguments(_command(commands, "publish", _publish, summary, EXAMPLE))
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from evenhand.launch.publish import publish_run
+    from evenhand.launch.publish_command import run
 
-    print(publish_run(options.run_dir, options.folder))
-    return 0
+    return run(options)
 
 
 def _add_verify(commands) -> None:
-    parser = _command(
-        commands, "verify", _verify, "recompute a published folder's numbers from the folder alone and compare",
-        "evenhand verify published/my-student",
-    )  # fmt: skip
-    parser.add_argument("folder", metavar="FOLDER", help="a staged or downloaded folder")
-    parser.add_argument("--stimuli", help="directory of sent-bias files, to check numbers computed with them")
+    from evenhand.launch.verify_command import EXAMPLE, add_arguments
+
+    summary = "recompute the numbers of a published folder or Hub repository and compare them with what it claims"
+    add_arguments(_command(commands, "verify", _verify, summary, EXAMPLE))
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from evenhand.model_cards import verify
+    from evenhand.launch.verify_command import run
 
-    verification = verify(options.folder, stimuli=options.stimuli)
-    print(verification.table())
-    return 0 if verification.ok else 1
+    return run(options)
 
 
 def _add_metric(commands) -> None:
@@ -302,6 +298,20 @@ def _metric(options: argparse.Namespace) -> int:
     space = publish_metric(options.name, options.repo_id, folder, dry_run=options.dry_run, private=options.private)
     print(space.summary())
     return 0
+
+
+def _add_space(commands) -> None:
+    from evenhand.launch.space_command import EXAMPLE, add_arguments, run
+
+    summary = "compare teacher and students on your own word lists and sentences, in a browser or as a Space on the Hub"
+    add_arguments(_command(commands, "space", run, summary, EXAMPLE))
+
+
+def _add_collection(commands) -> None:
+    from evenhand.launch.collection_command import EXAMPLE, add_arguments, run
+
+    summary = "publish several runs, with the metric and the app if wanted, as one collection on the Hub"
+    add_arguments(_command(commands, "collection", run, summary, EXAMPLE))
 
 
 def _add_sbatch(commands) -> None:

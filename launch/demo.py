@@ -17,8 +17,9 @@ from evenhand.launch.evaluate import evaluate_run
 from evenhand.launch.paired_runs import ARMS
 from evenhand.launch.planted_corpus import PlantedCorpus
 from evenhand.launch.planted_tokenizer import build_tokenizer
-from evenhand.launch.publish import publish_run, write_card
+from evenhand.launch.publish import publish_run
 from evenhand.launch.recipe import Recipe, load_recipe
+from evenhand.launch.run_card import write_card
 from evenhand.launch.run_directory import RunDirectory, save_model_folder, write_json
 from evenhand.model_cards import verify
 from evenhand.model_cards.figures.planted_figure import draw_planted_figure
@@ -29,6 +30,8 @@ from evenhand.trainer.randomness import derive_seed
 
 ASSOCIATIONS = {"career_family": 0.8, "math_arts": 0.4, "science_arts": 0.0}
 """What the demo plants: strong, moderate and none."""
+ACCEPTED = "Made by the demo, whose students stay on this machine and are there to be compared."
+"""Why a student is published even where one seed's is reliably worse than the teacher; in the card only then."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,8 @@ def demo(output_dir: str | Path, seed: int = 0, size: DemoSize | None = None) ->
     for arm in ARMS:
         draw_planted_figure(_strengths(planted), measured, folder / arm / "figures" / "planted.png")
         write_card(folder / arm)
-        published = publish_run(folder / arm, folder / "published" / arm)
-        ok &= verify(published).ok
+        published = publish_run(folder / arm, folder / "published" / arm, accept_amplification=ACCEPTED)
+        ok &= verify(published.folder).ok
     print(_table(planted, measured, reports))
     print(f"\nCards: {', '.join(str(folder / 'published' / arm / 'README.md') for arm in ARMS)}")
     print(f"Plot:  {folder / 'published' / 'mixup' / 'figures' / 'planted.png'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,16 +11,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evenhand.evaluation.measure_data import check_revision
 from evenhand.evaluation.models import weights_sha256
+from evenhand.launch.circumstances import circumstances
+from evenhand.launch.origins import corpus_origins
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import STORE, RunDirectory, require_disk, save_model_folder, write_json
-from evenhand.launch.training_facts import (
-    Trained,
-    held_out_loss,
-    held_out_losses,
-    machine_arguments,
-    training_facts,
-)
+from evenhand.launch.teacher_head import checked_teacher, origin_of_teacher, teacher_with_head
+from evenhand.launch.training_facts import Background, Trained, held_out_losses, training_facts
 from evenhand.launch.watching import (
     check_reporting,
     draw_curve,
@@ -35,7 +31,6 @@ from evenhand.trainer import (
     DistillationTrainer,
     GenderMixup,
     WordPairs,
-    load_teacher,
     make_student,
 )
 from evenhand.trainer.batch_arithmetic import check_enough_sequences
@@ -43,12 +38,10 @@ from evenhand.trainer.best_checkpoint import EarlyStopping
 from evenhand.trainer.corpus import Corpus, prepare_corpus, stream_corpus
 from evenhand.trainer.corpus_layout import cache_bytes_needed
 from evenhand.trainer.documents import Documents
-from evenhand.trainer.mlm_head import sequences_per_process, train_mlm_head
+from evenhand.trainer.expenditure import Expenditure
 from evenhand.trainer.run_split import RunSplit
 from evenhand.trainer.supervision import SupervisionTransform
 from evenhand.trainer.teacher import LoadedTeacher, check_widths
-
-MLM_HEAD_FILE = "evenhand_mlm_head.json"
 
 DEFAULT_TRAINING = {"report_to": [], "save_strategy": "epoch", "logging_steps": 50}
 
@@ -81,14 +74,17 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
     if run.training_file.is_file() and run.student.is_dir():
         return run
 
+    ran_with = circumstances()  # before the work, while the code on the disk is what runs
     rehearse(watch, recipe, student, teacher.tokenizer, run)
     with first_process_first():
         corpus = corpus_of(recipe, run, teacher.tokenizer)
     check_sequences(corpus, arguments, teacher, recipe, run)
     check_pair_words(supervision, corpus, run)
     teacher, head_facts = teacher_with_head(recipe, run, teacher, corpus)
+    background = background_of(recipe, documents, head_facts, ran_with)
     # made after the teacher's head, which is copied, may have been trained
     student, student_plan = make_student(teacher.model, seed=arguments.seed, **asdict(recipe.student))
+    spent = Expenditure(run.checkpoints)
     trainer = DistillationTrainer(
         student,
         teacher.model,
@@ -97,9 +93,10 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
         supervision=supervision,
         watch=watch,
         **data_of(corpus, teacher),
-        callbacks=[EarlyStopping(recipe.watch.patience)] if recipe.watch.patience else None,
+        callbacks=[spent, *([EarlyStopping(recipe.watch.patience)] if recipe.watch.patience else [])],
     )
-    trainer.train(resume_from_checkpoint=True)
+    with spent:
+        trainer.train(resume_from_checkpoint=True)
     (held_out,) = held_out_losses([student], teacher, corpus, recipe)
     trained = Trained(
         recipe, student, student_plan, supervision, trainer.state.log_history, trainer.total_counts(), held_out
@@ -107,11 +104,21 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
     watched = watch_facts(recipe.watch, watch, trainer, teacher.model)
     if state.is_main_process:
         save_model_folder(run.student, trainer.accelerator.unwrap_model(student), teacher.tokenizer)
-        facts = training_facts(trained, trainer, teacher, head_facts, corpus)
+        facts = training_facts(trained, trainer, teacher, head_facts, corpus, background, spent.total())
         write_json(run.training_file, facts | {"watch": watched})
         draw_curve(watched, run)
     state.wait_for_everyone()
     return run
+
+
+def background_of(
+    recipe: Recipe, documents: list[Documents], head_facts: dict | None, ran_with: dict
+) -> Background | None:
+    """What training.json says beside the student; in the main process alone, which may ask the Hub for the cards."""
+    if not PartialState().is_main_process:
+        return None
+    sources = corpus_origins(recipe.corpus.sources, documents)
+    return Background(origin_of_teacher(recipe, head_facts), sources, ran_with)
 
 
 def data_of(corpus: Corpus, teacher: LoadedTeacher) -> dict:
@@ -147,12 +154,6 @@ def opened_sources(recipe: Recipe) -> list[Documents]:
     return opened
 
 
-def checked_teacher(recipe: Recipe) -> LoadedTeacher:
-    teacher = load_teacher(recipe.teacher.path, recipe.teacher.revision, recipe.teacher.mlm_seed)
-    _check_head(recipe, teacher)
-    return teacher
-
-
 def _claim(run: RunDirectory, recipe: Recipe, inputs: dict, split: RunSplit | None = None) -> None:
     state = PartialState()
     if state.is_main_process:
@@ -182,15 +183,6 @@ def supervision_of(recipe: Recipe, pairs: WordPairs | None, tokenizer: PreTraine
     settings = asdict(recipe.mixup)
     del settings["enabled"], settings["pairs"]
     return GenderMixup(tokenizer, pairs, **settings)
-
-
-def _check_head(recipe: Recipe, teacher: LoadedTeacher) -> None:
-    if not teacher.has_mlm_head and recipe.teacher.mlm_steps < 1:
-        raise ValueError(
-            f"Teacher {recipe.teacher.path} has no masked-LM head (it is an encoder only); set teacher.mlm_steps, e.g. 1000, to train one first."
-        )
-    if not teacher.has_mlm_head:
-        sequences_per_process(recipe.teacher.mlm_batch_size)
 
 
 def disk_needs(
@@ -258,49 +250,6 @@ def check_pair_words(supervision: SupervisionTransform, corpus: Corpus, run: Run
             f"The corpus holds no word of the pairs ({supervision.compiled.pairs.source}), so the mixup would change nothing; "
             "use a larger corpus, other pairs, or mixup.enabled=false."
         )
-
-
-def teacher_with_head(
-    recipe: Recipe, run: RunDirectory, teacher: LoadedTeacher, corpus: Corpus
-) -> tuple[LoadedTeacher, dict | None]:
-    """The teacher, after training its masked-LM head where it has none; what was done is kept beside its weights."""
-    if not teacher.has_mlm_head and not run.teacher.is_dir():
-        section = recipe.teacher
-        train_mlm_head(
-            teacher.model,
-            teacher.tokenizer,
-            corpus.train,
-            corpus.token_counts,
-            run.checkpoints / "mlm_head",
-            steps=section.mlm_steps,
-            what=section.mlm_train,
-            learning_rate=section.mlm_learning_rate,
-            batch_size=section.mlm_batch_size,
-            seed=section.mlm_seed,
-            **machine_arguments(recipe),
-        )
-        facts = {
-            "teacher": section.path,
-            "steps": section.mlm_steps,
-            "trained": section.mlm_train,
-            "learning_rate": section.mlm_learning_rate,
-            "batch_size": section.mlm_batch_size,
-            "seed": section.mlm_seed,
-            "held_out_mlm_loss": held_out_loss(teacher.model, teacher.tokenizer, corpus, recipe)[0],
-            "note": f"The teacher {section.path} had no masked-LM head; one was trained for {section.mlm_steps} steps.",
-        }
-        if PartialState().is_main_process:
-            save_model_folder(run.teacher, teacher.model, teacher.tokenizer, extra={MLM_HEAD_FILE: facts})
-        PartialState().wait_for_everyone()
-    if run.teacher.is_dir():
-        teacher = load_teacher(str(run.teacher.absolute()))
-    return teacher, read_head_facts(teacher.path)
-
-
-def read_head_facts(path: str) -> dict | None:
-    """What was done to give the teacher at ``path`` its masked-LM head, None if nothing was."""
-    file = Path(path) / MLM_HEAD_FILE
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 if __name__ == "__main__":

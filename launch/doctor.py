@@ -146,7 +146,7 @@ def _hub() -> Finding:
             "offline mode (HF_HUB_OFFLINE)",
             "only models and data already in the cache, or local paths, can be used",
         )
-    if not _hub_answers():
+    if not hub_answers():
         return Finding(
             "Hub",
             "cannot be reached",
@@ -160,7 +160,8 @@ def _hub() -> Finding:
         return Finding("Hub", "reached, but the login is refused", "log in again with `hf auth login`")
 
 
-def _hub_answers(timeout: float = 5.0) -> bool:
+def hub_answers(timeout: float = 5.0) -> bool:
+    """Whether the Hub's address takes a connection within ``timeout`` seconds; its own client would try for half a minute."""
     import socket
     from urllib.parse import urlsplit
 

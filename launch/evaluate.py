@@ -15,6 +15,7 @@ from evenhand.evaluation.models import default_name
 from evenhand.evaluation.report_table import report_table
 from evenhand.evaluation.sensitivity import SeatSensitivity
 from evenhand.evaluation.several_runs import aggregate_reports, aggregate_table
+from evenhand.evaluation.speed import Speed
 from evenhand.launch.evaluator_settings import configured_evaluator
 from evenhand.launch.hub_cache import HubModel
 from evenhand.launch.recipe import (
@@ -113,6 +114,8 @@ def section_evaluators(section: EvaluationSection, store: Path | None = None) ->
             raise ValueError(f"evaluation.measures.{measure} is no measure; use one of {known}.")
         where = f"evaluation.measures.{measure}."
         chosen.append(configured_evaluator(EVALUATORS[measure], settings or {}, where, store))
+    if section.speed and Speed.measure not in section.measures:
+        chosen.append(Speed())
     return ready(chosen)
 
 
@@ -223,10 +226,11 @@ def _role(subject: Subject, reference: Subject) -> str:
 def _teacher(subject: Subject) -> Subject | None:
     if subject.run is None:
         return None
-    return Subject(_teacher_path(subject.run, subject.run.recipe()), subject.training["teacher"]["name"])
+    return Subject(teacher_path(subject.run, subject.run.recipe()), subject.training["teacher"]["name"])
 
 
-def _teacher_path(run: RunDirectory, recipe: Recipe) -> str:
+def teacher_path(run: RunDirectory, recipe: Recipe) -> str:
+    """Where a run's teacher lies: in the run where its head was trained there, else as the recipe says."""
     if run.teacher.is_dir():
         return str(run.teacher)
     path = resolve_model_path(recipe.teacher.path)

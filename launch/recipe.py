@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from evenhand.launch.publish_section import PublishSection
 from evenhand.launch.watch_section import WatchSection
 from evenhand.launch.whole_files import write_text
 from evenhand.trainer import DistillationArguments, DistillationObjective
@@ -77,7 +78,9 @@ class MixupSection:
 class EvaluationSection:
     """SEAT with each of ``stimuli`` (``builtin``, a directory of sent-bias files, or a YAML file of word lists) and each of ``poolings``; the
     first pair is the headline. ``families``: of the built-in tests, by default the gender ones and the controls. ``sensitivity``: the grid of
-    poolings and layers for the headline's stimuli. ``measures``: further measures by name, each with the settings of its evaluator, e.g.
+    poolings and layers for the headline's stimuli. ``speed``: sentences per second of student and reference
+    (its settings, where they are not the default ones, are a measure's).
+    ``measures``: further measures by name, each with the settings of its evaluator, e.g.
     ``{glue: {data: glue_data, seeds: [0, 1]}, crows_pairs: {data: hub}}``."""
 
     stimuli: list[str] = field(default_factory=lambda: ["builtin"])
@@ -86,20 +89,8 @@ class EvaluationSection:
     seed: int = 0
     batch_size: int = 64
     sensitivity: bool = True
+    speed: bool = True
     measures: dict[str, dict] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PublishSection:
-    """Facts that no measurement knows; they stand in the card."""
-
-    licence: str | None = None
-    author: str | None = None
-    repo_id: str | None = None
-    base_model: str | None = None
-    language: str = "en"
-    title: str | None = None
-    datasets: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

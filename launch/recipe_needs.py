@@ -107,6 +107,10 @@ NEVER_ON_THE_HUB = ("pronoun_gap", "pseudo_perplexity")
 """Measures whose data must be a local path."""
 
 
+NEED_NOTHING = ("speed",)
+"""Measures whose data come with the package."""
+
+
 def _watched(name: str, settings: dict) -> Iterator[Finding]:
     kind, where = settings.get("measure", name), f"watch.measures.{name}"
     if kind not in ("seat", "seat_sensitivity"):
@@ -117,6 +121,8 @@ def _watched(name: str, settings: dict) -> Iterator[Finding]:
 
 def _measure(name: str, settings: dict, where: str | None = None) -> Iterator[Finding]:
     where, data = where or f"measures.{name}", str(settings.get("data", "hub"))
+    if name in NEED_NOTHING:
+        return
     if data != "hub":
         yield _local(f"{where}.data", data)
     elif name in HUB_DATA:
@@ -124,7 +130,9 @@ def _measure(name: str, settings: dict, where: str | None = None) -> Iterator[Fi
     elif name in NEVER_ON_THE_HUB:
         yield Finding(f"{where}.data", "not set", "this measure reads local files only: set its data to their path")
     else:
-        yield Finding(where, "no such measure", f"use one of {', '.join((*HUB_DATA, *NEVER_ON_THE_HUB))}")
+        yield Finding(
+            where, "no such measure", f"use one of {', '.join((*HUB_DATA, *NEVER_ON_THE_HUB, *NEED_NOTHING))}"
+        )
 
 
 def _packages(recipe: Recipe) -> Iterator[Finding]:

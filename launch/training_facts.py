@@ -45,6 +45,21 @@ class Trained:
     held_out: dict
 
 
+@dataclass(frozen=True)
+class Background:
+    """What training.json says of a training beside its student, the same for all arms of a cohort; put together before the training.
+
+    Args:
+        teacher: of :func:`evenhand.launch.teacher_head.origin_of_teacher`.
+        sources: of :func:`evenhand.launch.origins.corpus_origins`.
+        circumstances: of :func:`evenhand.launch.circumstances.circumstances`.
+    """
+
+    teacher: dict
+    sources: list[dict]
+    circumstances: dict
+
+
 def machine_arguments(recipe: Recipe) -> dict:
     """What of ``training`` holds for every training and evaluation of a run: one process has one precision and device."""
     names = (
@@ -90,13 +105,20 @@ def held_out_losses(
 
 
 def training_facts(
-    trained: Trained, trainer: Trainer, teacher: LoadedTeacher, head_facts: dict | None, corpus: Corpus
+    trained: Trained,
+    trainer: Trainer,
+    teacher: LoadedTeacher,
+    head_facts: dict | None,
+    corpus: Corpus,
+    background: Background,
+    spent: dict,
 ) -> dict:
     """Contents of training.json, without a watch.
 
     Args:
         trainer: that trained the student, with others or alone; read for what holds for all of them.
         head_facts: what was done to give the teacher its masked-LM head, None if nothing was.
+        spent: of :meth:`evenhand.trainer.expenditure.Expenditure.total`.
     """
     recipe, supervision, args = trained.recipe, trained.supervision, trainer.args
     history = [entry for entry in trained.history if "loss" in entry]
@@ -107,6 +129,8 @@ def training_facts(
         "schema": TRAINING_SCHEMA,
         "schema_version": TRAINING_SCHEMA_VERSION,
         "evenhand_version": metadata.version("evenhand"),
+        **background.circumstances,
+        **spent,
         "recipe": recipe.to_dict(),
         "recipe_sha256": recipe.sha256,
         "seed": args.seed,
@@ -114,11 +138,17 @@ def training_facts(
         | {
             "name": (head_facts or {}).get("teacher", recipe.teacher.path),
             "tokenizer_sha256": tokenizer_sha256(teacher.tokenizer),
-            "mlm_head": head_facts,
+            **background.teacher,
+            "mlm_head": head_facts and {name: fact for name, fact in head_facts.items() if name != "origin"},
         },
         "student": model_summary(trained.student)
         | {key: value for key, value in trained.plan.to_dict().items() if key != "family"},
-        "corpus": corpus.report,
+        "corpus": corpus.report
+        | {
+            "sources": [
+                source | origin for source, origin in zip(corpus.report["sources"], background.sources, strict=True)
+            ]
+        },
         "objective": {
             "weights": recipe.objective.weights,
             "temperature": recipe.objective.temperature,

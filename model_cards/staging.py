@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evenhand.evaluation.report import SCHEMA, EvaluationReport
@@ -24,6 +24,8 @@ MODEL_FILES = {
     *("vocab.txt", "vocab.json", "merges.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
 }
+# Results for the Hub's registered benchmarks; files of other names in that folder are other people's.
+BENCHMARK_RESULT = re.compile(r"\.eval_results/evenhand-[a-z0-9_-]+\.yaml")
 
 
 def stage(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
@@ -45,13 +47,19 @@ def stage(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
         FileNotFoundError: no run, no student, no report.
         ValueError: the student has no safetensors, the report is none, or `folder` holds anything else.
     """
-    return _stage(run_dir, folder, facts, check=lambda staged: [])
+    return _stage(run_dir, folder, facts, lambda staged: [], {})
 
 
-def publish(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
+def stage_checked(
+    run_dir: str | Path, folder: str | Path, facts: CardFacts, benchmark_results: Mapping[str, str] | None = None
+) -> Path:
     """`stage`, and refuse what must not be published: nothing appears at `folder` when a check fails.
 
     The checks are those of `lint_staged`, and that the weights and the tokenizer are those that the report measured.
+
+    Args:
+        run_dir, folder, facts: as for `stage`.
+        benchmark_results: further files by path, `.eval_results/evenhand-NAME.yaml`.
 
     Raises:
         RuntimeError: a check failed; the first problem, and how many there are.
@@ -61,18 +69,30 @@ def publish(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
     from evenhand.model_cards.lint.staged_folder import lint_staged
     from evenhand.model_cards.verification.verify_folder import changed_since_measured
 
-    return _stage(run_dir, folder, facts, check=lambda staged: lint_staged(staged) or changed_since_measured(staged))
+    def check(staged: Path) -> list[str]:
+        return lint_staged(staged) or changed_since_measured(staged)
+
+    return _stage(run_dir, folder, facts, check, benchmark_results or {})
 
 
-def _stage(run_dir: str | Path, folder: str | Path, facts: CardFacts, check: Callable[[Path], list[str]]) -> Path:
+def _stage(
+    run_dir: str | Path,
+    folder: str | Path,
+    facts: CardFacts,
+    check: Callable[[Path], list[str]],
+    benchmark_results: Mapping[str, str],
+) -> Path:
     """Build beside `folder`, check, then rename into place."""
     run, folder = Path(run_dir).resolve(), Path(folder).resolve()
-    report = _read_run(run)
+    report = read_run(run)
     if folder == run or folder in run.parents or folder == run / "student" or run / "student" in folder.parents:
         raise ValueError(f"cannot stage into {folder}: it holds the run itself; choose another folder")
     _refuse_foreign(folder)
     with whole_folder(folder) as staged:
         _fill(run, staged, report, facts)
+        for name, text in benchmark_results.items():
+            (staged / name).parent.mkdir(exist_ok=True)
+            (staged / name).write_text(text, encoding="utf-8")
         problems = check(staged)
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -80,8 +100,13 @@ def _stage(run_dir: str | Path, folder: str | Path, facts: CardFacts, check: Cal
     return folder
 
 
-def _read_run(run: Path) -> EvaluationReport:
-    """The report of a run that can be staged."""
+def read_run(run: Path) -> EvaluationReport:
+    """The report of a run that can be staged.
+
+    Raises:
+        FileNotFoundError: no run, no student, no report.
+        ValueError: the student has no safetensors, or the report is none.
+    """
     if not run.is_dir():
         raise FileNotFoundError(f"run directory {run} does not exist; distil one first: evenhand distill RECIPE")
     student = run / "student"
@@ -135,14 +160,19 @@ def staged_figures(folder: Path) -> list[str]:
 
 def unexpected_files(folder: Path) -> list[str]:
     """Paths in `folder`, relative to it, that staging never writes."""
-    own = MODEL_FILES | {CARD, REPORT, FACTS}
     unexpected = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        picture = path.parent == folder / FIGURES and path.suffix == ".png" and path.is_file()
-        if name != FIGURES and name not in own and not WEIGHTS.fullmatch(name) and not picture:
+        own = is_staged_name(name) if path.is_file() else name in (FIGURES, ".eval_results") and path.is_dir()
+        if not own:
             unexpected.append(name)
     return unexpected
+
+
+def is_staged_name(name: str) -> bool:
+    """Whether staging may write a file of this name, a path relative to the folder."""
+    own = name in MODEL_FILES or name in (CARD, REPORT, FACTS) or WEIGHTS.fullmatch(name)
+    return bool(own or re.fullmatch(rf"{FIGURES}/[^/]+\.png", name) or BENCHMARK_RESULT.fullmatch(name))
 
 
 def _refuse_foreign(folder: Path) -> None:

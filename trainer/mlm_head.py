@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch.utils.data import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from evenhand.trainer.distillation_config import DistillationArguments
 from evenhand.trainer.distillation_trainer import DistillationTrainer
@@ -30,6 +30,7 @@ def train_mlm_head(
     learning_rate: float = 5e-4,
     batch_size: int = 32,
     seed: int = 0,
+    callbacks: list[TrainerCallback] | None = None,
     **arguments,
 ) -> PreTrainedModel:
     """Train ``model`` on masked language modelling, with checkpoints in ``output_dir``; an interrupted training goes on.
@@ -41,6 +42,7 @@ def train_mlm_head(
         steps: optimiser steps.
         what: ``all`` (default), or ``head``: what is neither encoder nor tied to it, so that the encoder stays as published.
         batch_size: sequences of one optimiser step, over all processes.
+        callbacks: of the training.
         arguments: further :class:`DistillationArguments` fields.
 
     Returns:
@@ -72,6 +74,7 @@ def train_mlm_head(
         train_dataset=dataset,
         processing_class=tokenizer,
         token_counts=token_counts,
+        callbacks=callbacks,
     )
     trainer.train(resume_from_checkpoint=True)
     model.requires_grad_(True)

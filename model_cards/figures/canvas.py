@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -49,10 +50,10 @@ def plain(text: Any) -> str:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write the PNG under a temporary name first; no software name or date enters the file."""
+    """Write the PNG under a temporary name first. It names the version of matplotlib, which decides the pixels, and no date."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", metadata={"Software": None})
+    figure.savefig(temporary, format="png", metadata={"Software": f"matplotlib {matplotlib.__version__}"})
     os.replace(temporary, path)
     return path

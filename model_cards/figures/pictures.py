@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from evenhand.model_cards.figures.glue_figure import draw_glue_figure, glue_rows
+from evenhand.model_cards.figures.loss_figure import draw_loss_figure, loss_series
 from evenhand.model_cards.figures.seat_figure import draw_seat_figure
 from evenhand.model_cards.figures.sensitivity_figure import draw_sensitivity_figure
 from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
@@ -12,12 +14,16 @@ from evenhand.model_cards.figures.watch_figure import draw_watch_figure
 from evenhand.model_cards.figures.watch_panels import watch_panels
 from evenhand.model_cards.published_report import published_report
 
-REPORT_PICTURES = ("seat.png", "sensitivity.png", "sensitivity_reference.png", "tradeoff.png", "bias_over_training.png")
+REPORT_PICTURES = (
+    *("seat.png", "sensitivity.png", "sensitivity_reference.png", "glue.png", "tradeoff.png"),
+    *("loss_curves.png", "bias_over_training.png"),
+)
 """Names of the pictures drawn from a report; a run may hold others beside them."""
 
 
 def draw_pictures(report: Any, folder: str | Path) -> list[Path]:
-    """Draw them into ``folder``: the forest plot, the heat maps of the sensitivity grid, the trade-off, the curves of a watched training.
+    """Draw them into ``folder``: the forest plot, the heat maps of the sensitivity grid, GLUE by task, the trade-off, the losses, the curves of a
+    watched training.
 
     Those of an earlier report that this one has no numbers for are removed. The same report gives the same bytes on
     one machine.
@@ -35,9 +41,14 @@ def draw_pictures(report: Any, folder: str | Path) -> list[Path]:
     for side, name in (("model", "sensitivity.png"), ("reference", "sensitivity_reference.png")):
         if grid.get(side):
             drawn.append(draw_sensitivity_figure(grid[side], folder / name))
+    glue = (published["measures"].get("glue") or [None])[0]
+    if glue_rows(glue):
+        drawn.append(draw_glue_figure(glue, folder / "glue.png"))
     points, tasks = tradeoff_points([published])
     if points:
         drawn.append(draw_tradeoff_figure(points, tasks, folder / "tradeoff.png"))
+    if loss_series(published.get("training")):
+        drawn.append(draw_loss_figure(published["training"], folder / "loss_curves.png"))
     watch = (published.get("training") or {}).get("watch")
     if watch_panels(watch):
         drawn.append(draw_watch_figure(watch, folder / "bias_over_training.png"))

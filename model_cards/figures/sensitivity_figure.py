@@ -35,7 +35,8 @@ def draw_sensitivity_figure(grid: Mapping[str, Any], path: str | Path) -> Path:
         if np.isnan(d):  # all sentences alike, as [CLS] before the first layer
             axes.text(x, y, "–", ha="center", va="center", fontsize=7)
             continue
-        axes.text(x, y, f"{d:+.2f}", ha="center", va="center", fontsize=7, color="white" if abs(d) > 1.1 else "black")
+        text_colour = ink(image.cmap(image.norm(d)))
+        axes.text(x, y, f"{d:+.2f}", ha="center", va="center", fontsize=7, color=text_colour)
         of_headline = head.get(rows[y][0])
         if of_headline is not None and d * of_headline < 0:
             axes.add_patch(_frame(x, y))
@@ -56,6 +57,13 @@ def draw_sensitivity_figure(grid: Mapping[str, Any], path: str | Path) -> Path:
 def _d(cells: Mapping, pooling: str, layer: int, name: str) -> float:
     d = cells.get((pooling, layer), {}).get(name)
     return float("nan") if d is None else d
+
+
+def ink(colour: tuple[float, float, float, float]) -> str:
+    """Black or white, whichever has the greater contrast with a cell (relative luminance of WCAG 2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 def _frame(x: int, y: int) -> Rectangle:

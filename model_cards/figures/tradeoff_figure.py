@@ -12,6 +12,9 @@ from evenhand.model_cards.figures.canvas import LINE_WIDTH, STYLES, canvas, lege
 from evenhand.model_cards.numbers import checked
 from evenhand.model_cards.published_report import published_report
 
+_WHISKERED = 8
+"""Beyond so many points the whiskers of a series' seeds would hide one another: the spread of the points shows it then."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -76,8 +79,7 @@ def draw_tradeoff_figure(points: Sequence[Point], tasks: str, path: str | Path) 
     for index, name in enumerate(names):
         colour, marker = STYLES[index % len(STYLES)]
         own = [point for point in points if point.series == name]
-        # Whiskers of many seeds would hide one another: the spread of the points shows it then.
-        for point in own if len(own) == 1 else ():
+        for point in own if len(own) == 1 or len(points) <= _WHISKERED else ():
             _whiskers(axes, point, colour)
         label = f"{plain(name)} (n = {len(own)})" if len(own) > 1 else plain(name)
         axes.plot(
@@ -92,9 +94,9 @@ def draw_tradeoff_figure(points: Sequence[Point], tasks: str, path: str | Path) 
 
 def _whiskers(axes, point: Point, colour: str) -> None:
     if point.quality_interval:
-        axes.plot(point.quality_interval, [point.bias] * 2, color=colour, linewidth=LINE_WIDTH, alpha=0.6)
+        axes.plot(point.quality_interval, [point.bias] * 2, color=colour, linewidth=LINE_WIDTH, alpha=0.5)
     if point.bias_interval:
-        axes.plot([point.quality] * 2, point.bias_interval, color=colour, linewidth=LINE_WIDTH, alpha=0.6)
+        axes.plot([point.quality] * 2, point.bias_interval, color=colour, linewidth=LINE_WIDTH, alpha=0.5)
 
 
 def _interval(record: dict[str, Any]) -> tuple[float, float] | None:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
-import yaml
-from huggingface_hub import ModelCard
-
-from evenhand.model_cards.facts import FACTS_SCHEMA
-from evenhand.model_cards.published_report import canonical_sha256, machine_paths, published_report
+from evenhand.evaluation.report import EvaluationReport
+from evenhand.model_cards.facts import CardFacts
+from evenhand.model_cards.hand_written import read_blocks
+from evenhand.model_cards.lint.card_checks import files_in, lint_card
+from evenhand.model_cards.lint.leaks import leaks, text_of
+from evenhand.model_cards.lint.problem import located
+from evenhand.model_cards.lint.report_hash import printed_report_hash
+from evenhand.model_cards.published_report import published_report
 from evenhand.model_cards.staging import CARD, FACTS, REPORT, unexpected_files
 
-# A vocabulary may hold any string; these are texts that people or libraries wrote.
-TEXTS = {CARD, REPORT, FACTS, "config.json", "generation_config.json", "tokenizer_config.json"}
-SECRETS = {
-    "a Hugging Face token": re.compile(r"\bhf_[A-Za-z0-9]{16,}"),
-    "a GitHub token": re.compile(r"\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})"),
-    "an AWS key": re.compile(r"\bAKIA[A-Z0-9]{16}\b"),
-    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
-}
-REPORT_HASH = re.compile(r"^\| canonical report \(`report\.json`\) \| `([0-9a-f]{64})` \|$", re.MULTILINE)
+__all__ = ["lint_staged", "printed_report_hash"]
 
 
 def lint_staged(folder: str | Path) -> list[str]:
-    """Problems of a staged folder, one line each; empty when it may be published.
+    """Problems of a staged folder, one line each with the file and the line in it; empty when it may be published.
 
-    Checked: no file that staging never writes (pickles among them), a front matter that the Hub's client reads back
-    with its results, pictures that exist, a card that prints the hash of this report, and no machine path or secret
-    in any text.
+    Checked: no file that staging never writes (pickles among them); a report without machine paths; the card, as `lint_card` does, with
+    the hand-written text that the facts hold; no secret or machine path in any text, the head of the weights included.
 
     Args:
         folder: as `stage` made it.
@@ -44,64 +37,45 @@ def lint_staged(folder: str | Path) -> list[str]:
     missing = [name for name in (CARD, REPORT, FACTS, "config.json") if not (folder / name).is_file()]
     problems += [f"{name}: missing; stage the folder again" for name in missing]
     if not missing:
-        card = (folder / CARD).read_text(encoding="utf-8")
-        problems += _front_matter_problems(card) + _picture_problems(folder, card) + _report_problems(folder, card)
-    return problems + _leaks(folder)
+        problems += _card_problems(folder)
+    return problems + lint_texts(
+        {name: text_of(path) for name, path in files_in(folder).items() if name != CARD or missing}
+    )
 
 
-def printed_report_hash(card: str) -> str | None:
-    """The hash of the canonical report that a card prints, or None."""
-    match = REPORT_HASH.search(card)
-    return match[1] if match else None
+def lint_texts(texts: dict[str, str | None]) -> list[str]:
+    """Secrets and machine paths in texts by file name; None stands for a file that is no text."""
+    return [line for name, text in texts.items() if text is not None for line in located(name, leaks(name, text))]
 
 
-def _front_matter_problems(card: str) -> list[str]:
-    match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
-    if not match:
-        return [f"{CARD}: has no front matter; stage the folder again"]
+def _card_problems(folder: Path) -> list[str]:
     try:
-        data = yaml.safe_load(match[1])
-        parsed = ModelCard(card, ignore_metadata_errors=False).data
-    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
-        return [f"{CARD}: front matter cannot be read ({' '.join(str(error).split())[:120]})"]
-    if not isinstance(data, dict) or not parsed.eval_results:
-        return [f"{CARD}: front matter has no results (model-index)"]
-    keys = [result.unique_identifier for result in parsed.eval_results]
-    if len(set(keys)) != len(keys):
-        return [f"{CARD}: two results of the model-index share a data set's config, so the Hub would merge them"]
-    return []
-
-
-def _picture_problems(folder: Path, card: str) -> list[str]:
-    names = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", card)
-    return [f"{CARD}: picture {name} does not exist" for name in names if not (folder / name).is_file()]
-
-
-def _report_problems(folder: Path, card: str) -> list[str]:
-    try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        report = EvaluationReport.load(folder / REPORT).to_dict()
         published = published_report(report)
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return [f"{REPORT} or {FACTS}: {' '.join(str(error).split())[:200]}"]
-    problems = []
-    if published != report:
-        problems.append(f"{REPORT}: holds machine paths; stage the folder again")
-    if printed_report_hash(card) != canonical_sha256(report):
-        problems.append(f"{CARD}: prints another report's hash than that of {REPORT}; stage the folder again")
-    if not isinstance(facts, dict) or facts.get("schema") != FACTS_SCHEMA:
-        problems.append(f"{FACTS}: is not of schema {FACTS_SCHEMA!r}; stage the folder again")
-    return problems
+        return [_line(REPORT, error)]
+    try:
+        facts = CardFacts.from_dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+        card = (folder / CARD).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        return [_line(FACTS, error)]
+    problems = [] if published == report else [f"{REPORT}: holds machine paths; stage the folder again"]
+    return [*problems, *lint_card(card, published, facts, folder), *_notes_problems(card, facts)]
 
 
-def _leaks(folder: Path) -> list[str]:
-    """Secrets in any file that is text, machine paths in those that people or libraries wrote."""
-    problems = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix not in (".json", ".md", ".txt") or not path.is_file():
-            continue
-        name, text = path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8", errors="replace")
-        problems += [f"{name}: holds {kind}; remove it" for kind, sign in SECRETS.items() if sign.search(text)]
-        if name in TEXTS:
-            problems += [f"{name}: holds the machine path {found!r}" for found in machine_paths(text)[:1]]
-    return problems
+def _notes_problems(card: str, facts: CardFacts) -> list[str]:
+    """Hand-written text that was changed in the staged card alone, which `verify` would not find in the facts."""
+    try:
+        blocks = read_blocks(card)
+    except ValueError:
+        return []  # one of the card's own problems
+    changed = sorted(name for name in blocks.keys() | facts.notes.keys() if blocks.get(name) != facts.notes.get(name))
+    return [
+        f"{CARD}: the hand-written block {name!r} is not that of {FACTS}; write it in the run's README.md and publish again"
+        for name in changed
+    ]
+
+
+def _line(name: str, error: Exception) -> str:
+    text = " ".join(str(error).split())[:200]
+    return text if text.startswith(name) else f"{name}: {text}"

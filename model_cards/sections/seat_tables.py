@@ -24,7 +24,7 @@ def seat_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One table for each SEAT measure of the report, the headline first.
 
     Each has `pooling`, `stimuli` (source, name, sha256), `seed`, `level` (of the intervals, percent), `n_sentences`,
-    `mean_student`, `mean_teacher`, `mean_tests` (of the six gender tests), `reason` (why a mean is missing),
+    `mean_student`, `mean_teacher`, `mean_interval`, `mean_teacher_interval`, `mean_tests` (of the six gender tests), `reason` (why a mean is missing),
     `interval_method`, `p_method`, `legacy_method`, `has_teacher`, `anisotropy`, `random_labels`, and `families` as
     `_family` makes them: gender first, controls last. `rows` are those of all families, in that order.
     """
@@ -38,14 +38,17 @@ def _table(entry: Mapping[str, Any]) -> dict[str, Any]:
     families = [
         _family(family, list(group), entry) for family, group in groupby(tests, key=lambda item: item[1].get("family"))
     ]
+    gender = next((family for family in families if family["family"] == "gender"), {})
     return {
         "pooling": entry.get("pooling"),
         "stimuli": entry.get("stimuli") or {},
         "seed": result.get("seed"),
-        "level": 100 * (numbers.checked(result.get("confidence_level")) or 0.95),
+        "level": round(100 * (numbers.checked(result.get("confidence_level")) or 0.95), 6),
         "n_sentences": result.get("n_distinct_sentences"),
         "mean_student": numbers.checked(result.get("mean_absolute_effect_size")),
         "mean_teacher": numbers.checked(reference.get("mean_absolute_effect_size")),
+        "mean_interval": gender.get("mean_interval"),
+        "mean_teacher_interval": gender.get("mean_teacher_interval"),
         "mean_tests": result.get("mean_absolute_effect_size_tests") or [],
         "reason": result.get("note"),
         "interval_method": _distinct(tests, "interval_method"),
@@ -64,6 +67,7 @@ def _family(family: str, tests: list, entry: Mapping[str, Any]) -> dict[str, Any
     reference, comparison = entry.get("reference") or {}, entry.get("comparison") or {}
     student = entry["model"]["families"].get(family) or {}
     teacher = (reference.get("families") or {}).get(family) or {}
+    change = (comparison.get("families") or {}).get(family) or {}
     others, differences = reference.get("tests") or {}, comparison.get("tests") or {}
     return {
         "family": family,
@@ -72,9 +76,11 @@ def _family(family: str, tests: list, entry: Mapping[str, Any]) -> dict[str, Any
         "mean_student": numbers.checked(student.get("mean_absolute_effect_size")),
         "mean_interval": student.get("confidence_interval"),
         "mean_teacher": numbers.checked(teacher.get("mean_absolute_effect_size")),
+        "mean_teacher_interval": teacher.get("confidence_interval"),
         "noise_floor": student.get("noise_floor") or {},
         "detectable": numbers.checked(student.get("detectable_effect_size")),
-        "change": (comparison.get("families") or {}).get(family) or {},
+        "change": change,
+        "note": "; ".join(_notes(student, teacher, change)) or None,
     }
 
 
@@ -113,8 +119,17 @@ def seat_row(
         "change_absolute": numbers.checked(change.get("difference_absolute")),
         "change_absolute_interval": change.get("confidence_interval_absolute"),
         "verdict": change.get("verdict"),
-        "note": test.get("note"),
+        "note": "; ".join(_notes(test, other, change)) or None,
     }
+
+
+def _notes(
+    student: Mapping[str, Any], teacher: Mapping[str, Any] | None, change: Mapping[str, Any] | None
+) -> list[str]:
+    """What student, teacher and their difference note, each once."""
+    own, other, difference = (record.get("note") if record else None for record in (student, teacher, change))
+    told = [own, f"teacher: {other}" if other and other != own else None, difference]
+    return list(dict.fromkeys(str(note) for note in told if note))
 
 
 def _distinct(tests: list, key: str) -> list[str]:

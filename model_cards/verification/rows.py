@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from evenhand.model_cards.escaping import one_line
+from evenhand.model_cards.verification.report_fields import Field
 
 RECOMPUTED = "recomputed"
 HASH_ONLY = "hash-checked only"
 UNCHECKED = "not checkable here"
+# The report's first SEAT entry is its headline; without its numbers nothing is verified.
+HEADLINE: Field = ("measures", "seat", 0, "model", "tests")
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,9 @@ class Row:
         status: `RECOMPUTED`, `HASH_ONLY` or `UNCHECKED`.
         claimed, actual: both values as text; None where there is nothing to show.
         passed: whether they agree; None exactly where nothing was checked.
-        note: why it failed or was not checked.
+        note: why it failed, was not checked, or what the check rests on.
+        scope: the fields of report.json that the row speaks for, each with all that lies below it; where two rows name
+            a field and one that holds it, the narrower one speaks.
 
     Raises:
         ValueError: an unchecked row that says it passed or failed, or a checked one that says neither.
@@ -32,8 +38,11 @@ class Row:
     actual: str | None = None
     passed: bool | None = None
     note: str | None = None
+    scope: tuple[Field, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.status not in (RECOMPUTED, HASH_ONLY, UNCHECKED):
+            raise ValueError(f"row {self.claim!r} has the unknown status {self.status!r}")
         if (self.status == UNCHECKED) != (self.passed is None):
             raise ValueError(f"row {self.claim!r} is {self.status!r} with passed={self.passed}")
 
@@ -42,27 +51,56 @@ class Row:
         """`ok`, `FAILED`, or `-` for what was not checked."""
         return {True: "ok", False: "FAILED", None: "-"}[self.passed]
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return {
+            "claim": self.claim,
+            "status": self.status,
+            "claimed": self.claimed,
+            "found": self.actual,
+            "verdict": self.verdict,
+            "note": self.note,
+        }
+
 
 @dataclass(frozen=True)
 class Verification:
-    """All rows of one folder."""
+    """All rows of one published student.
+
+    Args:
+        folder: what was verified: a folder, or `OWNER/NAME` on the Hub.
+        rows: in the order of the table.
+        commit: of the Hub's repository; None for a folder.
+    """
 
     folder: str
     rows: tuple[Row, ...]
+    commit: str | None = None
 
     @property
     def ok(self) -> bool:
-        """No checked claim failed, and at least one SEAT number was recomputed; unchecked rows count for nothing."""
-        recomputed = any(row.passed and row.status == RECOMPUTED and row.claim.startswith("SEAT") for row in self.rows)
-        return recomputed and not self.failed
+        """No checked claim failed, and the headline's SEAT tests were recomputed; unchecked rows count for nothing."""
+        recomputed = [row for row in self.rows if row.passed and row.status == RECOMPUTED]
+        headline = any(field[: len(HEADLINE)] == HEADLINE for row in recomputed for field in row.scope)
+        return headline and not self.failed
 
     @property
     def failed(self) -> tuple[Row, ...]:
         """The rows that were checked and do not agree."""
         return tuple(row for row in self.rows if row.passed is False)
 
+    @property
+    def summary(self) -> str:
+        """The verdict, and how many claims agree, fail and were not checked."""
+        unchecked = sum(row.passed is None for row in self.rows)
+        passed = sum(row.passed is True for row in self.rows)
+        verdict = "verified" if self.ok else "NOT VERIFIED"
+        of = f" of {one_line(self.folder)} at commit {self.commit}" if self.commit else ""
+        counts = f"{passed} claims agree, {len(self.failed)} fail, {unchecked} not checkable here"
+        return f"{verdict}{of}: {counts}"
+
     def table(self) -> str:
-        """Claimed beside recomputed, one line a claim, and a summary that counts what was not checked."""
+        """Claimed beside recomputed, one line a claim, and `summary`."""
         cells = [("claim", "status", "claimed", "found", "")]
         cells += [(row.claim, row.status, _short(row.claimed), _short(row.actual), row.verdict) for row in self.rows]
         cells = [tuple(map(one_line, line)) for line in cells]
@@ -72,11 +110,17 @@ class Verification:
         lines[1:] = [
             f"{line}  ({one_line(note)})" if note else line for line, note in zip(lines[1:], notes, strict=True)
         ]
-        unchecked = sum(row.passed is None for row in self.rows)
-        passed = sum(row.passed is True for row in self.rows)
-        verdict = "verified" if self.ok else "NOT VERIFIED"
-        counts = f"{passed} claims agree, {len(self.failed)} fail, {unchecked} not checkable here"
-        return "\n".join([*(line.rstrip() for line in lines), f"{verdict}: {counts}"])
+        return "\n".join([*(line.rstrip() for line in lines), self.summary])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data: the table for a program."""
+        return {
+            "target": self.folder,
+            "commit": self.commit,
+            "ok": self.ok,
+            "summary": self.summary,
+            "rows": [row.to_dict() for row in self.rows],
+        }
 
 
 def _short(text: str | None) -> str:

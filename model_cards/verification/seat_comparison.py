@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evenhand.evaluation.verdict import verdict
 from evenhand.model_cards import numbers
+from evenhand.model_cards.verification.report_fields import Field, Tolerance, differing, field_text
 from evenhand.model_cards.verification.rows import RECOMPUTED, Row
 
 # Another processor adds up float32 products in another order; d moves by about 1e-6 then.
@@ -18,13 +20,12 @@ EXACT_P_TOLERANCE = 1e-9
 MOVED_P_TOLERANCE = 1e-3
 SAME_ARITHMETIC = 1e-12
 
-_EQUAL = (
-    *("label", "family", "targets", "attributes", "n_sentences", "n_words", "interval_method", "note"),
-    *("p_value_method", "p_value_permutations", "p_value_legacy_method", "p_value_legacy_permutations"),
-    "sign_disagreement",
-)
+_EFFECT_SIZES = ("effect_size", "effect_size_word_balanced")
 # What goes with d: leave-one-word-out values, and numbers derived from them.
-_DETAILS = ("standard_error", "associations", "without_word", "word_correlation", "detectable_effect_size")
+_DETAILS = (
+    *("confidence_interval", "standard_error", "associations", "without_word"),
+    *("word_correlation", "detectable_effect_size"),
+)
 # Shares of relabellings move in steps: where a p-value nearly ties with .05, one relabelling may fall on the other side.
 _SUMMARIES = {"families": 5 * INTERVAL_TOLERANCE, "anisotropy": D_TOLERANCE, "random_labels": 2e-2}
 _P_VALUES = {
@@ -33,74 +34,146 @@ _P_VALUES = {
     "p_value_word_balanced": "p_value_method",
     "p_value_legacy": "p_value_legacy_method",
 }
+# A difference is of two models, so what each may move by adds up.
+_DIFFERENCES = {
+    "difference": 2 * D_TOLERANCE,
+    "difference_absolute": 2 * D_TOLERANCE,
+    "confidence_interval": 2 * INTERVAL_TOLERANCE,
+    "confidence_interval_absolute": 2 * INTERVAL_TOLERANCE,
+}
 
 
-def compare_seat(title: str, claimed: Mapping[str, Any], actual: Mapping[str, Any]) -> list[Row]:
-    """One row for each test and one for the mean |d| and the counts.
+def compare_seat(title: str, claimed: Mapping[str, Any], actual: Mapping[str, Any], field: Field = ()) -> list[Row]:
+    """One row for each test, one for the mean |d| and the settings, one for what is said of the tests together.
 
     Args:
         title: what the rows start with.
         claimed: a `SeatResult.to_dict()` from a report.
         actual: the same, recomputed with the same stimuli, pooling, seed and level.
+        field: where the claim stands in the report.
     """
-    names = sorted(set(claimed["tests"]) | set(actual["tests"]))
-    rows = [_test_row(title, name, claimed["tests"].get(name), actual["tests"].get(name)) for name in names]
-    means = [result["mean_absolute_effect_size"] for result in (claimed, actual)]
-    same_counts = all(
-        claimed[key] == actual[key] for key in ("n_distinct_sentences", "mean_absolute_effect_size_tests", "note")
-    )
-    passed = _near(*means, D_TOLERANCE) and same_counts
-    shown = [
+    rows = []
+    for name in sorted({*claimed["tests"], *actual["tests"]}):
+        pair = claimed["tests"].get(name), actual["tests"].get(name)
+        of_family = [t for t in claimed["tests"].values() if pair[0] and t["family"] == pair[0]["family"]]
+        different = None if None in pair else differing_fields(*pair, len(of_family))
+        rows.append(_row(f"{title}: {name}", pair, different, _shown_test, (*field, "tests", name)))
+    means = [
         f"{numbers.fixed(result['mean_absolute_effect_size'], 4)}, {result['n_distinct_sentences']} sentences"
         for result in (claimed, actual)
     ]
-    rows.append(Row(f"{title}: mean |d|", RECOMPUTED, *shown, passed))
-    different = [key for key in _SUMMARIES if not alike(claimed.get(key), actual.get(key), _SUMMARIES[key])]
-    note = f"differs: {', '.join(different)}" if different else None
-    return [*rows, Row(f"{title}: families, controls, anisotropy", RECOMPUTED, passed=not different, note=note)]
+    apart = {"tests", *_SUMMARIES}
+    rest = [{key: value for key, value in result.items() if key not in apart} for result in (claimed, actual)]
+    different = _keys(differing(*rest, _rule({"mean_absolute_effect_size": D_TOLERANCE, "stimuli": _source_only})))
+    scope = tuple((*field, key) for key in rest[0] if key != "stimuli")
+    scope += tuple((*field, "stimuli", key) for key in claimed["stimuli"] if key != "name" or _builtin(claimed))
+    rows.append(Row(f"{title}: mean |d|", RECOMPUTED, *means, not different, _note(different), scope))
+    summaries = [{key: result[key] for key in _SUMMARIES if key in result} for result in (claimed, actual)]
+    different = _paths(differing(*summaries, _rule(_SUMMARIES)))
+    scope = tuple((*field, key) for key in _SUMMARIES)
+    passed = not different
+    return [
+        *rows,
+        Row(f"{title}: families, controls, anisotropy", RECOMPUTED, None, None, passed, _note(different), scope),
+    ]
 
 
-def alike(claimed: Any, actual: Any, tolerance: float) -> bool:
-    """Whether two JSON values are the same but for numbers that differ by ``tolerance`` at most."""
-    if isinstance(claimed, Mapping) and isinstance(actual, Mapping):
-        return claimed.keys() == actual.keys() and all(alike(claimed[k], actual[k], tolerance) for k in claimed)
-    if isinstance(claimed, list) and isinstance(actual, list):
-        return len(claimed) == len(actual) and all(
-            alike(*pair, tolerance) for pair in zip(claimed, actual, strict=True)
-        )
-    if isinstance(claimed, float) and isinstance(actual, float):
-        return abs(claimed - actual) <= tolerance
-    return claimed == actual
+def differing_fields(claimed: Mapping[str, Any], actual: Mapping[str, Any], tests: int = 6) -> list[str]:
+    """The names of the fields of one test that differ by more than their tolerance.
+
+    Args:
+        claimed, actual: `TestResult.to_dict()`.
+        tests: of its family: Holm multiplies by so many at most.
+    """
+    moved = not _near(claimed.get("effect_size"), actual.get("effect_size"), SAME_ARITHMETIC)
+    tolerances = {**dict.fromkeys(_EFFECT_SIZES, D_TOLERANCE), **dict.fromkeys(_DETAILS, INTERVAL_TOLERANCE)}
+    tolerances |= _p_tolerances(_P_VALUES, actual, moved, tests)
+    return _keys(differing(claimed, actual, _rule(tolerances)))
 
 
-def _test_row(title: str, name: str, claimed: Mapping[str, Any] | None, actual: Mapping[str, Any] | None) -> Row:
-    if claimed is None or actual is None:
-        where = "the report" if claimed is None else "the recomputed result"
-        return Row(f"{title}: {name}", RECOMPUTED, passed=False, note=f"the test is not in {where}")
-    different = differing_fields(claimed, actual)
-    note = f"differs: {', '.join(different)}" if different else None
-    return Row(f"{title}: {name}", RECOMPUTED, _shown(claimed), _shown(actual), not different, note)
+def compare_differences(
+    title: str, claimed: Mapping[str, Any], actual: Mapping[str, Any], field: Field, note: str | None
+) -> list[Row]:
+    """One row for each test's difference from the teacher, and one for each family's.
+
+    Args:
+        title: what the rows start with.
+        claimed: the `comparison` of a SEAT entry.
+        actual: the same, recomputed.
+        field: where the claim stands in the report.
+        note: what the recomputation rests on.
+    """
+    rows = []
+    for kind in ("tests", "families"):
+        for name in sorted({*claimed[kind], *actual[kind]}):
+            pair = claimed[kind].get(name), actual[kind].get(name)
+            different = None if None in pair else _differing_difference(*pair, len(claimed["tests"]))
+            called = name if kind == "tests" else f"family {name}"
+            scope = (*field, kind, name)
+            rows.append(_row(f"{title}: {called}", pair, different, _shown_difference, scope, note))
+    return rows
 
 
-def differing_fields(claimed: Mapping[str, Any], actual: Mapping[str, Any]) -> list[str]:
-    """The names of the fields of one test that differ by more than their tolerance."""
-    different = [key for key in _EQUAL if claimed.get(key) != actual.get(key)]
-    d, again = claimed.get("effect_size"), actual.get("effect_size")
-    for key in ("effect_size", "effect_size_word_balanced"):
-        if not _near(claimed.get(key), actual.get(key), D_TOLERANCE):
-            different.append(key)
-    ends = [test.get("confidence_interval") or [None, None] for test in (claimed, actual)]
-    if len(ends[0]) != 2 or not all(_near(a, b, INTERVAL_TOLERANCE) for a, b in zip(*ends, strict=True)):
-        different.append("confidence_interval")
-    different += [key for key in _DETAILS if not alike(claimed.get(key), actual.get(key), INTERVAL_TOLERANCE)]
-    moved = not _near(d, again, SAME_ARITHMETIC)
-    for key, method in _P_VALUES.items():
+def _differing_difference(claimed: Mapping[str, Any], actual: Mapping[str, Any], tests: int) -> list[str]:
+    """As `differing_fields`, of one entry of a comparison. The verdict must be that of the claimed interval, as an end
+    of it that nearly touches zero may fall on the other side."""
+    interval = "confidence_interval_absolute" if "confidence_interval_absolute" in actual else "confidence_interval"
+    moved = not _near(claimed.get("difference"), actual.get("difference"), SAME_ARITHMETIC)
+    judged = ("verdict", "worst_case")
+    p_values = dict.fromkeys(("p_value", "p_value_holm"), "p_value_method")
+    tolerances = {**_DIFFERENCES, **_p_tolerances(p_values, actual, moved, tests), **dict.fromkeys(judged)}
+    different = _keys(differing(claimed, actual, _rule(tolerances)))
+    if any(key in different for key in _DIFFERENCES):
+        return different
+    expected = verdict(claimed[interval], "lower") if actual["verdict"] is not None else dict.fromkeys(judged)
+    return different + [key for key in judged if key not in claimed or claimed[key] != expected[key]]
+
+
+def _p_tolerances(methods: Mapping[str, str], actual: Mapping[str, Any], moved: bool, tests: int) -> dict[str, float]:
+    tolerances = {}
+    for key, method in methods.items():
         exact = actual.get(method) == "exact" and not moved
-        factor = 6 if key == "p_value_holm" else 1  # Holm multiplies by up to the six tests of the family
-        tolerance = EXACT_P_TOLERANCE if exact else MOVED_P_TOLERANCE
-        if not _near(claimed.get(key), actual.get(key), factor * tolerance):
-            different.append(key)
-    return different
+        factor = max(1, tests) if key == "p_value_holm" else 1
+        tolerances[key] = factor * (EXACT_P_TOLERANCE if exact else MOVED_P_TOLERANCE)
+    return tolerances
+
+
+def _rule(tolerances: Mapping[str, Any]) -> Tolerance:
+    """A tolerance by a field's first key; that of a key that is not named is 0."""
+
+    def tolerance(field: Field) -> float | None:
+        of_key = tolerances.get(field[0], 0.0) if field else 0.0
+        return of_key(field) if callable(of_key) else of_key
+
+    return tolerance
+
+
+def _source_only(field: Field) -> float | None:
+    """Where the stimuli lie on another machine they may be called otherwise; hash and kind say what they are."""
+    return None if field[-1] == "name" else 0.0
+
+
+def _builtin(result: Mapping[str, Any]) -> bool:
+    return result["stimuli"]["source"] == "builtin"
+
+
+def _row(claim: str, pair, different: list[str] | None, shown, scope: Field, note: str | None = None) -> Row:
+    if different is None:
+        where = "the report" if pair[0] is None else "the recomputed result"
+        return Row(claim, RECOMPUTED, passed=False, note=f"is not in {where}", scope=(scope,))
+    return Row(claim, RECOMPUTED, *map(shown, pair), not different, _note(different) or note, (scope,))
+
+
+def _note(different: list[str]) -> str | None:
+    return f"differs: {', '.join(different)}" if different else None
+
+
+def _keys(fields: list[Field]) -> list[str]:
+    return list(dict.fromkeys(str(field[0]) for field in fields))
+
+
+def _paths(fields: list[Field]) -> list[str]:
+    return [field_text(field) for field in fields]
 
 
 def _near(claimed: float | None, actual: float | None, tolerance: float) -> bool:
@@ -109,6 +182,16 @@ def _near(claimed: float | None, actual: float | None, tolerance: float) -> bool
     return abs(claimed - actual) <= tolerance
 
 
-def _shown(test: Mapping[str, Any]) -> str:
-    d, p = test.get("effect_size"), test.get("p_value")
-    return "d –" if d is None else f"d {d:+.4f}, p {'–' if p is None else f'{p:.5f}'}"
+def _shown_test(test: Mapping[str, Any]) -> str:
+    return _shown("d", test.get("effect_size"), test.get("p_value"))
+
+
+def _shown_difference(change: Mapping[str, Any]) -> str:
+    of_test = "difference_absolute" in change
+    return _shown("Δd" if of_test else "Δ mean |d|", change.get("difference"), change.get("p_value"))
+
+
+def _shown(name: str, value: float | None, p_value: float | None) -> str:
+    if value is None:
+        return f"{name} –"
+    return f"{name} {value:+.4f}" + ("" if p_value is None else f", p {p_value:.5f}")

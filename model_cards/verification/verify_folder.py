@@ -1,75 +1,74 @@
-"""Checking a published student from its folder alone: hashes, the card, and SEAT computed again."""
+"""Checking a published student from what was published alone: hashes, the card, and the numbers computed again."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.evaluation.report import EvaluationReport
-from evenhand.model_cards.card import build_card
-from evenhand.model_cards.facts import CardFacts
-from evenhand.model_cards.lint.staged_folder import printed_report_hash
-from evenhand.model_cards.published_report import canonical_sha256, published_report
-from evenhand.model_cards.staging import CARD, FACTS, REPORT, staged_figures, unexpected_files
-from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHECKED, Row, Verification
-from evenhand.model_cards.verification.seat_comparison import compare_seat
+from evenhand.model_cards.published_report import published_report
+from evenhand.model_cards.staging import REPORT
+from evenhand.model_cards.verification.card_rows import card_rows, picture_rows
+from evenhand.model_cards.verification.claimed_evaluators import PlannedEntry, plan_entries
+from evenhand.model_cards.verification.consistency import consistency_row
+from evenhand.model_cards.verification.entry_rows import Loaded, entry_rows
+from evenhand.model_cards.verification.model_rows import model_rows, report_rows, training_rows
+from evenhand.model_cards.verification.published_files import PublishedFiles, file_rows, published_files, remote_code
+from evenhand.model_cards.verification.report_fields import field_text, uncovered
+from evenhand.model_cards.verification.rows import RECOMPUTED, UNCHECKED, Row, Verification
+from evenhand.model_cards.verification.teacher import load_teacher
 
 # The evaluators are imported where they run: they bring torch, which making a card does not need.
 if TYPE_CHECKING:
-    from evenhand.evaluation.seat import Seat
+    from huggingface_hub import HfApi
 
-# Beside safetensors these run code or change which weights are loaded: a folder for strangers has none of them.
-_UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".py", ".so")
-_UNSAFE_NAMES = ("modules.json", "adapter_config.json")
+Measures = Mapping[str, Mapping[str, Any]] | Iterable[tuple[str, Mapping[str, Any]]]
 
 
-def verify(folder: str | Path, stimuli: str | Path | None = None) -> Verification:
-    """Check what a staged folder claims, with nothing but the folder and this package.
+def verify(
+    target: str | Path,
+    stimuli: str | Path | Sequence[str | Path] | None = None,
+    *,
+    measures: Measures = (),
+    teacher: str | Path | None = None,
+    api: HfApi | None = None,
+) -> Verification:
+    """Check what a published student claims, with nothing but what was published and this package.
 
-    The student is loaded from its safetensors, without remote code; SEAT is computed again with the report's pooling,
-    tests, seed and confidence level. Numbers computed on imported stimuli need `stimuli`; the teacher's numbers and
-    the training record cannot be computed from the folder and are marked so.
+    Of a repository on the Hub the files that staging writes are downloaded at one commit, of a folder they alone are
+    looked at; no code of either runs. The student is loaded from its safetensors, and SEAT on the built-in stimuli and
+    its grid of poolings and layers are computed again with the report's settings. Without `teacher` the differences
+    from the teacher follow from the recomputed student and what is claimed of the teacher's words; the rows say so.
 
     Args:
-        folder: a staged folder.
-        stimuli: directory of the sent-bias files that the report's imported numbers were computed on.
+        target: a folder, or `OWNER/NAME[@REVISION]` on the Hub.
+        stimuli: directories or files that the report's numbers on imported stimuli were computed on.
+        measures: further measures to compute again: name to settings, `data` (where the data lie), `store` (where GLUE
+            keeps finished parts), `batch_size`, `progress`. All that decides the numbers is the report's.
+        teacher: folder or Hub id (with `@REVISION`) of the teacher; its numbers are computed again too.
+        api: of huggingface_hub; its own by default, with the usual login.
 
     Returns:
-        One row for each claim. `.ok` is False when any checked claim fails or no SEAT number could be recomputed.
+        One row for each claim. `.ok` is False when any checked claim fails or the headline could not be recomputed.
 
     Raises:
-        FileNotFoundError: no such folder, or no report in it.
-        ValueError: the report is none, the folder holds files that staging never writes (a pickle must not be loaded),
-            the model cannot be loaded, or `stimuli` are not those of the report.
+        FileNotFoundError: no such folder, repository, data or teacher, or no report in the folder.
+        ValueError: the report is none, the model cannot be loaded, or `stimuli`, a measure's data or `teacher` are not
+            those of the report.
+        RuntimeError: the Hub cannot be reached.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"folder {folder} does not exist; give one that `evenhand publish` made")
-    if not (folder / REPORT).is_file():
-        raise FileNotFoundError(f"{folder} holds no {REPORT}; give a folder that `evenhand publish` made")
-    _refuse_executable(folder)
-    report = EvaluationReport.load(folder / REPORT).to_dict()
-    published_report(report)  # raises where a report has no SEAT
-    from evenhand.evaluation.models import load_model, model_facts
-
-    model, tokenizer = load_model(folder)
-    facts = model_facts(model, tokenizer, "student", report["model"]["name"])
-    rows = [*_card_rows(folder, report), *_model_rows(report["model"], facts)]
-    rows += _seat_rows(report, model, tokenizer, stimuli)
-    rows += [Row(f"measure {name}", UNCHECKED) for name in sorted(set(report["measures"]) - {"seat"})]
-    if report["reference"] is not None:
-        rows.append(Row("teacher: hashes and sizes", UNCHECKED, note="the teacher is not in the folder"))
-    if report["training"] is not None:
-        rows.append(Row("training record", UNCHECKED, note="training cannot be repeated from the folder"))
-    figures, others = staged_figures(folder), unexpected_files(folder)
-    if figures:
-        rows.append(Row(f"pictures: {len(figures)}", UNCHECKED, note="they are not compared with the report"))
-    if others:
-        rows.append(Row(f"other files: {len(others)}", UNCHECKED, note=f"staging does not write {others[0]}"))
-    return Verification(str(folder), tuple(rows))
+    with published_files(target, api) as files:
+        report = EvaluationReport.load(files.folder / REPORT).to_dict()
+        published = published_report(report)  # raises where a report has no SEAT
+        planned = plan_entries(published, _listed(stimuli), dict(measures))
+        rows = [*_report_file_rows(report, published), *file_rows(files), *_card_rows(files, published)]
+        if remote_code(files.folder):
+            note = "its configuration names code or weights of its own, so it was not loaded"
+            return _verification(files, report, [*rows, Row("student", RECOMPUTED, passed=False, note=note)])
+        rows += _recomputed_rows(files.folder, published, planned, teacher, api)
+        return _verification(files, published, rows)
 
 
 def changed_since_measured(folder: str | Path) -> list[str]:
@@ -78,100 +77,58 @@ def changed_since_measured(folder: str | Path) -> list[str]:
 
     report = EvaluationReport.load(Path(folder) / REPORT)
     facts = model_facts(*load_model(folder), "student", report.model["name"])
-    failed = [row for row in _model_rows(report.model, facts) if row.passed is False]
+    failed = [row for row in model_rows("student", report.model, facts, ("model",)) if row.passed is False]
     return [f"{row.claim}: not what {REPORT} measured; evaluate the run again: evenhand evaluate RUN" for row in failed]
 
 
-def _refuse_executable(folder: Path) -> None:
-    """Raise where a file could run code when the folder is loaded, or change which weights are."""
-    for name in unexpected_files(folder):
-        if name.lower().endswith(_UNSAFE_SUFFIXES) or name.split("/")[-1] in _UNSAFE_NAMES:
-            raise ValueError(
-                f"{folder} holds {name}, which could run code or change the weights when loaded; nothing was checked"
-            )
+def _listed(stimuli: str | Path | Sequence[str | Path] | None) -> list[str | Path]:
+    if stimuli is None:
+        return []
+    return [stimuli] if isinstance(stimuli, (str, Path)) else list(stimuli)
 
 
-def _card_rows(folder: Path, report: Mapping[str, Any]) -> list[Row]:
-    """The hash that the card prints, and the card made again from the report and the declared facts."""
-    path = folder / CARD
-    if not path.is_file():
-        return [Row(CARD, HASH_ONLY, passed=False, note="is missing")]
-    card, actual = path.read_text(encoding="utf-8"), canonical_sha256(report)
-    printed = printed_report_hash(card)
-    rows = [Row(f"{REPORT}: hash in the card", HASH_ONLY, printed, actual, printed == actual)]
-    try:
-        facts = CardFacts.from_dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
-        again = build_card(report, facts, staged_figures(folder))
-    except (OSError, ValueError) as error:
-        return [*rows, Row(f"{CARD}: text", HASH_ONLY, passed=False, note=f"{FACTS}: {' '.join(str(error).split())}")]
-    installed = metadata.version("evenhand")
-    if again != card and report["evenhand_version"] != installed:
-        note = f"written by evenhand {report['evenhand_version']}, whose card {installed} may not reproduce"
-        return [*rows, Row(f"{CARD}: text", UNCHECKED, note=note)]
-    note = None if again == card else f"line {_first_difference(card, again)} is not what the report and the facts give"
-    return [*rows, Row(f"{CARD}: text", RECOMPUTED, passed=again == card, note=note)]
-
-
-def _first_difference(card: str, again: str) -> int:
-    """1-based number of the first line that differs."""
-    ours, theirs = card.splitlines(), again.splitlines()
-    same = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
-    return same + 1
-
-
-def _model_rows(claimed: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Row]:
-    """Hashes of weights and tokenizer, and the sizes that the card prints."""
-    rows = [
-        Row(f"student: {name}", HASH_ONLY, claimed[key], facts[key], claimed[key] == facts[key])
-        for name, key in (("weights", "weights_sha256"), ("tokenizer", "tokenizer_sha256"))
-    ]
-    sizes = ("model_type", "layers", "hidden_size", "vocab_size", "parameters", "max_length")
-    return rows + [
-        Row(f"student: {key}", RECOMPUTED, str(claimed[key]), str(facts[key]), claimed[key] == facts[key])
-        for key in sizes
-    ]
-
-
-def _seat_rows(report: Mapping[str, Any], model: Any, tokenizer: Any, stimuli: str | Path | None) -> list[Row]:
-    """Every SEAT entry: recomputed, or one row that says why it is not."""
-    rows, used = [], stimuli is None
-    for entry in report["measures"]["seat"]:
-        source, claimed = entry["stimuli"]["source"], entry["model"]
-        title = f"SEAT {entry['pooling']}, {source}"
-        if entry["pooling"] != claimed["pooling"] or entry["stimuli"] != claimed["stimuli"]:
-            rows.append(Row(title, RECOMPUTED, passed=False, note="entry and result name different pooling or stimuli"))
-            continue
-        if source != "builtin" and stimuli is None:
-            rows.append(Row(title, UNCHECKED, note="imported stimuli: give their directory"))
-        else:
-            seat, reason = _evaluator(claimed, "builtin" if source == "builtin" else stimuli)
-            used = used or (seat is not None and source != "builtin")
-            if seat is None:
-                rows.append(Row(title, UNCHECKED, note=reason))
-            else:
-                rows += compare_seat(title, claimed, seat.run(model, tokenizer).to_dict())
-        if entry["reference"] is not None:
-            rows.append(Row(f"{title}: teacher", UNCHECKED, note="the teacher is not in the folder"))
-    if not used:
-        raise ValueError(f"stimuli: {stimuli} are not those of any number in the report (their hash differs)")
+def _report_file_rows(report: Mapping[str, Any], published: Mapping[str, Any]) -> list[Row]:
+    rows = [*report_rows(published, metadata.version("evenhand")), consistency_row(published)]
+    if report != published:
+        rows.append(Row(f"{REPORT}: as published", RECOMPUTED, passed=False, note="it holds paths of a machine"))
     return rows
 
 
-def _evaluator(claimed: Mapping[str, Any], source: str | Path) -> tuple[Seat | None, str | None]:
-    """The evaluator that the claim names, or None and why it cannot be had here."""
-    from evenhand.evaluation.seat import Seat
+def _card_rows(files: PublishedFiles, report: Mapping[str, Any]) -> list[Row]:
+    return [*card_rows(files.folder, report, metadata.version("evenhand")), *picture_rows(files.folder, report)]
 
-    seat = Seat(
-        pooling=claimed["pooling"],
-        stimuli=source,
-        tests=sorted(claimed["tests"]),
-        seed=claimed["seed"],
-        confidence_level=claimed["confidence_level"],
-    )
-    try:
-        actual = seat.loaded_stimuli.sha256
-    except ValueError as error:
-        return None, " ".join(str(error).split())
-    if actual != claimed["stimuli"]["sha256"]:
-        return None, f"the stimuli here have the hash {actual[:12]}…, the report's {claimed['stimuli']['sha256'][:12]}…"
-    return seat, None
+
+def _recomputed_rows(
+    folder: Path,
+    report: Mapping[str, Any],
+    planned: Sequence[PlannedEntry],
+    teacher: str | Path | None,
+    api: HfApi | None,
+) -> list[Row]:
+    """What takes the models: hashes, sizes, and every entry that can be computed again."""
+    from evenhand.evaluation.models import load_model, model_facts
+
+    student: Loaded = load_model(folder)
+    facts = model_facts(*student, "student", report["model"]["name"])
+    rows = model_rows("student", report["model"], facts, ("model",))
+    reference, reference_facts = None, None
+    if teacher is not None:
+        reference, reference_facts = load_teacher(teacher, report["reference"], api)
+        rows += model_rows("teacher", report["reference"], reference_facts, ("reference",))
+    elif report["reference"] is not None:
+        note = "the teacher is not in the folder: name it, --teacher"
+        rows.append(Row("teacher: hashes and sizes", UNCHECKED, note=note, scope=(("reference",),)))
+    rows += training_rows(report["training"], facts, reference_facts)
+    for entry in planned:
+        rows += entry_rows(entry, student, reference)
+    return rows
+
+
+def _verification(files: PublishedFiles, report: Mapping[str, Any], rows: Sequence[Row]) -> Verification:
+    """With a row for the fields that no other speaks for, so that none of a report goes unmentioned."""
+    left = uncovered(report, (field for row in rows for field in row.scope))
+    rest = []
+    if left:
+        note = f"evenhand knows no check of them; the first is {field_text(left[0])}"
+        rest.append(Row(f"other fields of the report: {len(left)}", UNCHECKED, note=note, scope=tuple(left)))
+    return Verification(files.name, (*rows, *rest), files.commit)

@@ -1,6 +1,5 @@
 """``evenhand distill RECIPE --arms ARMS.yaml``: every arm's run directory is that of its own ``evenhand distill``."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from run_contents import contents, facts_without_costs
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from evenhand.launch import cohort_directory
@@ -45,8 +45,8 @@ def _contents(folder) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def _facts(run) -> dict:
-    return json.loads((run / "training.json").read_text(encoding="utf-8"))
+def _training(run) -> dict:
+    return facts_without_costs(run / "training.json")
 
 
 def test_every_arm_has_the_run_directory_of_its_own_training(tiny_recipe, arms_file, tmp_path, capsys):
@@ -59,9 +59,9 @@ def test_every_arm_has_the_run_directory_of_its_own_training(tiny_recipe, arms_f
     for name, overrides in OVERRIDES.items():
         single = tmp_path / name
         assert main(["distill", recipe, *overrides, "--output-dir", str(single)]) == 0
-        facts = _facts(together / name)
+        facts = _training(together / name)
         assert facts.pop("cohort") == {"arm": name, "arms": shas}
-        assert facts == _facts(single)
+        assert facts == _training(single)
         expected, found = _contents(single), _contents(together / name)
         own = {key for key in expected if not key.startswith(("cache/", "checkpoints/")) and key != "training.json"}
         assert {key: found.get(key) for key in own} == {key: expected[key] for key in own}
@@ -77,7 +77,7 @@ def test_an_interrupted_cohort_goes_on_to_the_same_end_and_no_other_starts_there
     folder, arms = tmp_path / "cohort", {name: ARMS[name] for name in ("plain", "deep")}
     command = ["distill", tiny_recipe(), "--arms", arms_file(arms), "--output-dir", str(folder)]
     assert main(command) == 0
-    expected = {name: _contents(folder / name) for name in arms}
+    expected = {name: contents(folder / name) for name in arms}
     for name in arms:
         shutil.rmtree(folder / name / "student")
         (folder / name / "training.json").unlink()
@@ -95,7 +95,7 @@ def test_an_interrupted_cohort_goes_on_to_the_same_end_and_no_other_starts_there
     assert "holds no run" in capsys.readouterr().err
     arms_file(arms)
     assert main(command) == 0
-    assert {name: _contents(folder / name) for name in arms} == expected
+    assert {name: contents(folder / name) for name in arms} == expected
 
 
 def test_a_teacher_without_a_head_gets_one_for_all_arms(tiny_recipe, tiny_teacher, arms_file, tmp_path):
@@ -106,9 +106,9 @@ def test_a_teacher_without_a_head_gets_one_for_all_arms(tiny_recipe, tiny_teache
     together, single = tmp_path / "together", tmp_path / "single"
     assert main(["distill", recipe, "--arms", arms_file(), "--output-dir", str(together)]) == 0
     assert main(["distill", recipe, "--output-dir", str(single)]) == 0
-    heads = [_contents(run / "teacher") for run in (together / "plain", together / "mixup", single)]
+    heads = [contents(run / "teacher") for run in (together / "plain", together / "mixup", single)]
     assert heads[0] == heads[1] == heads[2] != {}
-    assert _facts(together / "mixup")["teacher"] == _facts(single)["teacher"]
+    assert _training(together / "mixup")["teacher"] == _training(single)["teacher"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def findings():
 
 def test_it_reports_every_subject_and_exits_zero(capsys, monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(doctor, "_hub_answers", lambda timeout=0: False)
+    monkeypatch.setattr(doctor, "hub_answers", lambda timeout=0: False)
     assert doctor.doctor() == 0
     printed = capsys.readouterr().out
     for subject in ("torch build", "CPU", "precision", "DeepSpeed", "memory", "disk", "Hub"):
@@ -21,7 +21,7 @@ def test_it_reports_every_subject_and_exits_zero(capsys, monkeypatch):
 
 def test_offline_mode_is_named_without_touching_the_network(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(doctor, "_hub_answers", lambda timeout=0: 1 / 0)
+    monkeypatch.setattr(doctor, "hub_answers", lambda timeout=0: 1 / 0)
     assert "offline" in findings()["Hub"].found
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DATA = {
     "evenhand/launch/slurm/array.sbatch", "evenhand/launch/slurm/run_and_requeue.sh", "evenhand/launch/accelerate_configs/ddp.yaml", "evenhand/launch/recipes/minilm_cpu.yaml", "evenhand/launch/recipes/planted.yaml", "evenhand/launch/planted_grammar.yaml",
-    "evenhand/model_cards/sections/card.md.jinja", "evenhand/evaluation/word_lists.yaml", "evenhand/evaluation/templates.yaml",
+    "evenhand/model_cards/sections/opening.md.jinja", "evenhand/model_cards/sections/citations.bib", "evenhand/evaluation/word_lists.yaml", "evenhand/evaluation/templates.yaml",
     "evenhand/trainer/word_pairs.json", "evenhand/trainer/py.typed", "evenhand/evaluation/py.typed",
     "evenhand/model_cards/py.typed", "evenhand/launch/py.typed", "evenhand/launch/evaluations/minilm_local.yaml",
     "evenhand/evaluation/extended_gender.yaml", "evenhand/evaluation/gender_swaps.yaml",

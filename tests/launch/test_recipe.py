@@ -75,6 +75,33 @@ def test_the_hash_ignores_what_does_not_decide_the_student(tmp_path):
     assert load_recipe(path, ["training.seed=4"]).sha256 != plain
 
 
+def test_what_is_declared_for_publishing_and_how_much_worse_is_let_through(tmp_path):
+    path = write(tmp_path, MINIMAL)
+    plain = load_recipe(path)
+    assert plain.publish.data_licences == {}
+    assert plain.to_dict()["publish"]["gate"] == {"mean_margin": 0.0, "test_margin": 0.0, "alpha": 0.05}
+    declared = load_recipe(path, ["publish.gate.mean_margin=5e-2", "publish.data_licences={text.txt: cc-by-4.0}"])
+    assert declared.publish.gate.mean_margin == 0.05 and declared.publish.gate.alpha == 0.05
+    assert declared.publish.data_licences == {"text.txt": "cc-by-4.0"}
+    assert declared.sha256 == plain.sha256
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("publish.gate.mean_margin=-0.1", "publish.gate.mean_margin"),
+        ("publish.gate.test_margin=.nan", "publish.gate.test_margin"),
+        ("publish.gate.alpha=1", "publish.gate.alpha"),
+        ("publish.gate.mean_margn=1", "mean_margin"),
+        ("publish.data_licences={brown.zip: [mit]}", "brown.zip"),
+        ("publish.data_licences=[mit]", "publish.data_licences"),
+    ],
+)
+def test_wrong_settings_for_publishing_are_refused_by_name(tmp_path, override, expected):
+    with pytest.raises(ValueError, match=expected):
+        load_recipe(write(tmp_path, MINIMAL), [override])
+
+
 def test_packaged_recipes_load_by_name():
     for name in ("minilm_cpu", "planted"):
         assert load_recipe(name).student.family == "distilbert"

@@ -1,6 +1,5 @@
 """A recipe's ``watch`` section, from YAML to curve, loggers, student and training.json."""
 
-import json
 import struct
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from run_contents import facts_without_costs
 from safetensors.torch import load_file
 from transformers import TrainingArguments
 
@@ -83,7 +83,7 @@ def distill(recipe: str, run, *overrides: str) -> int:
 
 
 def training(run) -> dict:
-    return json.loads((run / "training.json").read_text(encoding="utf-8"))
+    return facts_without_costs(run / "training.json")
 
 
 # -- the hash ----------------------------------------------------------------------------------------------------------

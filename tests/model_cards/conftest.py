@@ -9,6 +9,7 @@ import torch
 from transformers import BertTokenizer, DistilBertConfig, DistilBertForMaskedLM
 
 from evenhand.evaluation import Seat, evaluate_model
+from evenhand.evaluation.models import load_model, model_facts
 from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.evaluation.verdict import verdict
 from evenhand.model_cards import CardFacts, stage
@@ -238,10 +239,19 @@ def measured_run(tmp_path_factory):
     (folder / "student" / "optimizer.pt").write_bytes(b"another")
     (folder / "student" / "trainer.log").write_text("step 1")
     evaluators = [Seat(), Seat(pooling="cls", stimuli=stimuli)]
-    report = evaluate_model(folder / "student", folder / "teacher", evaluators, training_record())
+    report = evaluate_model(folder / "student", folder / "teacher", evaluators, training_of(folder))
     report.save(folder / "report.json")
     draw_planted_figure({"C6": 0.5, "C7": 0.1}, {"teacher": {"C6": 0.9, "C7": 0.2}}, folder / "figures" / "planted.png")
     return folder
+
+
+def training_of(run):
+    """`training_record` of the models that are in a run."""
+    training = training_record()
+    for role in ("student", "teacher"):
+        facts = model_facts(*load_model(run / role), role, role)
+        training[role] |= {key: facts[key] for key in facts.keys() & training[role].keys()}
+    return training
 
 
 @pytest.fixture

@@ -44,7 +44,8 @@ def test_the_first_sentences_name_model_teacher_and_the_plain_difference(report)
     card = body(build_card(report, CardFacts(title="Mixed student")))
     assert "# Mixed student" in card
     assert "3 layers of width 384, 17,000,003 parameters) is a student distilled from teacher (bert, 6 layers" in card
-    assert "over 6 tests is **0.737**, 0.255 lower than its teacher's **0.992**" in card
+    assert "over 6 tests is **0.737** [0.50, 0.90], lower than its teacher's **0.992** [0.50, 0.90]; difference -0.255, 95 %" in card
+    assert "revision not recorded" in card and "Speed-up over its teacher: not measured" in card
     assert "significan" not in card
 
 
@@ -75,23 +76,18 @@ def test_scores_of_other_measures_stand_in_tables_of_their_own(report):
     assert "## CrowS-Pairs" in card and "a note of it" in card
     assert "Not applicable to the teacher: it has no masked-LM head" in card
     row = next(line for line in card.splitlines() if line.startswith("| gender pairs"))
-    assert cells(row) == [
-        *(
-            "gender pairs (ideal 50; difference of the distances from it)",
-            "%",
-            "262",
-            "–",
-            "58.500",
-            "[+52.40, +64.40]",
-        ),
-        *("-3.200", "[-7.50, +1.10]", "0.1600", "not distinguishable (at most 1.100 worse)"),
-    ]
+    named = "gender pairs (%; ideal 50; difference of the distances from it)"
+    assert cells(row) == [named, "262", "58.5 [52.4, 64.4]"]  # no column of a teacher that was not measured
+    report["measures"]["crows_pairs"][0]["reference"] = {"measure": "crows_pairs", "scores": [score.to_dict()]}
+    row = next(line for line in build_card(report, CardFacts()).splitlines() if line.startswith("| gender pairs"))
+    both = [named, "262", "58.5 [52.4, 64.4]", "58.5 [52.4, 64.4]", "-3.2 [-7.5, +1.1]", "0.1600"]
+    assert cells(row) == [*both, "not distinguishable (at most 1.1 worse)"]
 
 
-@pytest.mark.parametrize(("student", "words"), [(0.992, "equal to"), (1.5, "0.508 higher than")])
+@pytest.mark.parametrize(("student", "words"), [(0.992, "equal to"), (1.5, "higher than"), (0.5, "lower than")])
 def test_the_comparison_follows_the_numbers(report, student, words):
     report["measures"]["seat"][0]["model"]["mean_absolute_effect_size"] = student
-    assert f"**{student:.3f}**, {words} its teacher's" in build_card(report, CardFacts())
+    assert f"**{student:.3f}** [0.50, 0.90], {words} its teacher's" in build_card(report, CardFacts())
 
 
 def test_without_a_teacher_nothing_is_compared(report):
@@ -115,8 +111,8 @@ def test_the_seat_table_has_every_number_of_a_test(report):
     lines = [line for line in build_card(report, CardFacts()).splitlines() if line.startswith("| C6b |")]
     assert cells(lines[0]) == [
         *("C6b", "male terms / female terms", "career / family", "8/8, 8/8", "64/64, 101/112"),
-        *("+0.499", "+0.062", "[-0.34, +0.36]", "0.0123", "0.0738", "&lt;0.0001"),
-        *("-0.437", "[-0.65, -0.23]", "0.0456"),
+        *("+0.499 [+0.10, +0.80]", "+0.062 [-0.34, +0.36]", "-0.437 [-0.65, -0.23]"),
+        *("0.0123", "0.0738", "0.0456", "0.2736", "&lt;0.0001"),
     ]
     assert len(lines) == 2  # the headline, and the measure in <details>
 
@@ -147,7 +143,7 @@ def test_the_recipe_is_told(report):
         "following Ahn et al. 2022. Mixed: student_inputs, teacher_logits",
         "Pairs matched: he/she, man/woman",
         "Skipped: gal/guy (2 and 1 tokens)",
-        "| wiki.txt | 1 | `cccc",
+        "| wiki.txt | not recorded | 1 | `cccc",
         "Fraction 0.3 of the documents",
         "100 steps (1.5 epochs)",
         "student 4.400, teacher 3.200 nats per masked token",
@@ -199,7 +195,7 @@ def test_the_front_matter_survives_the_hub_client(report):
     assert data["base_model"] == "org/teacher" and data["datasets"] == ["wikitext"]
     assert {"evenhand", "knowledge-distillation", "bias", "gender-mixup"} <= set(data["tags"])
     results = ModelCard(card, ignore_metadata_errors=False).data.eval_results
-    assert len(results) == 2 * (7 + 1)
+    assert len(results) == 2 * (7 + 1)  # seven tests and a mean, in two tables
     assert len({result.unique_identifier for result in results}) == len(results)
     seat6 = next(result for result in results if result.dataset_config == "sent-weat6-mean-builtin")
     assert seat6.metric_value == 1.176 and type(seat6.metric_value) is float
@@ -236,7 +232,7 @@ def test_hostile_strings_break_neither_table_nor_page_nor_front_matter(report, t
         assert line.startswith("#") == harmless.startswith("#")
     for forbidden in ("<script", "](http", "\x00", "\u202e", "\u2028"):
         assert forbidden not in body(card)
-    assert body(card).count("<details>") == body(card).count("</details>") == 1
+    assert body(card).count("<details>") == body(card).count("</details>") == body(plain).count("<details>") > 0
 
 
 def test_hostile_text_is_shown_literally(report):

@@ -2,13 +2,19 @@
 
 import copy
 
+import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_rgba
 from matplotlib.image import imread
+from several_students import glue_entry
 
-from evenhand.model_cards.figures.pictures import draw_pictures
+from evenhand.model_cards.figures.glue_figure import draw_glue_figure, glue_rows
+from evenhand.model_cards.figures.loss_figure import draw_loss_figure, loss_series
+from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
 from evenhand.model_cards.figures.planted_figure import draw_planted_figure
 from evenhand.model_cards.figures.seat_figure import draw_seat_figure
-from evenhand.model_cards.figures.sensitivity_figure import draw_sensitivity_figure
+from evenhand.model_cards.figures.sensitivity_figure import draw_sensitivity_figure, ink
 from evenhand.model_cards.figures.tradeoff_figure import Point, draw_tradeoff_figure, tradeoff_points
 
 PLANTED = {"C6": 0.8, "C7": -0.2, "C8": 0.0}
@@ -121,3 +127,65 @@ def test_every_picture_that_the_report_has_numbers_for_and_no_stale_one(report, 
     del report["measures"]["glue"], report["measures"]["seat_sensitivity"]
     draw_pictures(report, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["planted.png", "seat.png"]
+
+
+TASKS = {"sst2": 80.0, "cola": 0.0, "rte": 55.0}
+
+
+def test_glue_by_task_has_the_report_s_scores_and_intervals_and_the_mean_last():
+    rows = glue_rows(glue_entry(TASKS, {**TASKS, "sst2": 90.0}))
+    assert [(row["name"], row["n"]) for row in rows] == [
+        ("SST2, accuracy", 200), ("COLA, accuracy", 201), ("RTE, accuracy", 202), ("mean of 3 tasks", None)
+    ]  # fmt: skip
+    assert rows[0]["model"] == (80.0, [78.0, 82.0]) and rows[0]["reference"] == (90.0, [88.0, 92.0])
+    assert rows[3]["model"] == (45.0, [43.5, 46.5])
+    assert glue_rows(None) == [] == glue_rows({"model": {"scores": []}, "reference": None})
+
+
+def test_glue_is_drawn_with_a_missing_score_interval_or_teacher_and_strange_names(tmp_path):
+    entry = glue_entry(TASKS, TASKS)
+    before = draw_glue_figure(entry, tmp_path / "a.png").read_bytes()
+    assert draw_glue_figure(copy.deepcopy(entry), tmp_path / "b.png").read_bytes() == before
+    entry["model"]["scores"][1]["value"] = None
+    entry["model"]["scores"][2] |= {"confidence_interval": None, "name": "$\\frac{$ \n" * 30}
+    entry["model"]["mean_of_tasks_run"]["value"] = None
+    entry["reference"] = None
+    assert [row["n"] for row in glue_rows(entry)] == [200, 202]
+    assert draw_glue_figure(entry, tmp_path / "c.png").stat().st_size > 5000
+    with pytest.raises(ValueError, match="at least one task"):
+        draw_glue_figure({"model": None, "reference": None}, tmp_path / "d.png")
+
+
+def test_every_logged_term_is_a_curve_and_one_that_was_logged_once_is_none(tmp_path):
+    curve = [
+        {"step": 10, "loss": 9.0, "ce": 2.0, "cos": 0.5},
+        {"step": 20, "loss": 7.0, "ce": None, "mlm": 5.0, "cos": 0.4},
+    ]
+    training = {"loss_curve": curve, "objective": {"weights": {"cos": 1.0}}}
+    assert loss_series(training) == {"loss": [(10, 9.0), (20, 7.0)], "cos": [(10, 0.5), (20, 0.4)]}
+    before = draw_loss_figure(training, tmp_path / "a.png").read_bytes()
+    curve[1]["cos"] = 0.3
+    assert draw_loss_figure(training, tmp_path / "b.png").read_bytes() != before
+    assert loss_series(None) == {} == loss_series({"loss_curve": curve[:1]})
+    with pytest.raises(ValueError, match="logged twice"):
+        draw_loss_figure({"loss_curve": curve[:1]}, tmp_path / "c.png")
+
+
+def test_a_report_with_scores_and_losses_has_their_pictures(report, tmp_path):
+    report["measures"]["glue"] = [glue_entry(TASKS, TASKS)]
+    report["training"]["loss_curve"] = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
+    drawn = [path.name for path in draw_pictures(report, tmp_path)]
+    assert drawn == ["seat.png", "glue.png", "tradeoff.png", "loss_curves.png"]
+    assert set(drawn) <= set(REPORT_PICTURES)
+
+
+def test_numbers_in_the_heat_map_can_be_read_on_every_colour():
+    for d in np.linspace(-2, 2, 81):
+        colour = colormaps["PuOr"]((d + 2) / 4)
+        luminances = sorted(_luminance(each) for each in (colour, to_rgba(ink(colour))))
+        assert (luminances[1] + 0.05) / (luminances[0] + 0.05) >= 4.5
+
+
+def _luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -1,0 +1,121 @@
+"""A study on the Hub: its students, the metric and the app that compares them, held together by a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evenhand.evaluation.report import EvaluationReport
+from evenhand.launch.declared_facts import run_facts
+from evenhand.launch.publish import publish_run
+from evenhand.launch.run_directory import RunDirectory
+from evenhand.model_cards.facts import is_hub_id
+from evenhand.model_cards.hub.collection import Item, check_collection, publish_collection, student_note
+from evenhand.model_cards.hub.metric_space import check_repo_id, publish_metric
+from evenhand.model_cards.hub.space import check_space_id, publish_space
+from evenhand.model_cards.hub.target import HubRepository
+from evenhand.model_cards.space.compared_models import ComparedModel
+
+DESCRIPTION = (
+    "Students distilled with evenhand, each measured for bias beside its teacher; check any with: evenhand verify"
+)
+SEAT_NOTE = 'The metric: effect size, interval and word-level p. evaluate.load("{repo_id}")'
+SPACE_NOTE = "Teacher and students side by side on word lists and sentences of your own"
+
+
+def publish_study(
+    owner: str,
+    title: str,
+    runs: Sequence[str | Path],
+    output_dir: str | Path,
+    *,
+    seat: bool = False,
+    space: str | None = None,
+    private: bool = False,
+    dry_run: bool = False,
+    accept_amplification: str | None = None,
+    api: Any = None,
+) -> str:
+    """Publish every run, the metric and the app, and then the collection that holds them; doing it again changes nothing.
+
+    Every student is staged and checked before the first one leaves, and the collection comes last, so that it never holds
+    what is not there.
+
+    Args:
+        owner, title: of the collection.
+        runs: evaluated run directories.
+        output_dir: for the files of the Spaces.
+        seat: publish the metric as OWNER/seat.
+        space: name of the app's Space, or ``None`` for none.
+        private: what is new is private.
+        dry_run: stage and check; publish nothing.
+        accept_amplification: as `evenhand.model_cards.publish` takes it.
+        api: a `huggingface_hub.HfApi`; by default one with the token of the user's login.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        FileNotFoundError, ValueError: a run, a name or a title that cannot be used. RuntimeError: a check failed, no login, or the
+            Hub refuses or cannot be reached.
+    """
+    check_collection(owner, title)
+    students = _students(owner, runs)
+    models = _compared(students)
+    if seat:
+        check_repo_id("seat", f"{owner}/seat")
+    if space is not None:
+        check_space_id(f"{owner}/{space}")
+        if seat and space == "seat":
+            raise ValueError("--space seat is the metric's name; choose another for the app.")
+    options = {"private": private, "api": api}
+    said, items = [], []
+
+    def publish_student(repo_id: str, run: RunDirectory, dry: bool) -> str:
+        how = {"accept_amplification": accept_amplification, "dry_run": dry, **options}
+        return publish_run(run.path, HubRepository(repo_id), **how).summary()
+
+    checked = [publish_student(repo_id, run, True) for repo_id, run in students.items()]
+    for checked_only, (repo_id, run) in zip(checked, students.items(), strict=True):
+        said.append(checked_only if dry_run else publish_student(repo_id, run, False))
+        items.append(Item(repo_id, "model", student_note(EvaluationReport.load(run.report_file))))
+    options["dry_run"] = dry_run
+    if seat:
+        said.append(publish_metric("seat", f"{owner}/seat", Path(output_dir) / "seat", **options).summary())
+        items.append(Item(f"{owner}/seat", "space", SEAT_NOTE.format(repo_id=f"{owner}/seat")))
+    if space is not None:
+        said.append(publish_space(models, f"{owner}/{space}", Path(output_dir) / space, **options).summary())
+        items.append(Item(f"{owner}/{space}", "space", SPACE_NOTE))
+    said.append(publish_collection(owner, title, items, description=DESCRIPTION, **options).summary())
+    return "\n\n".join(said)
+
+
+def _students(owner: str, runs: Sequence[str | Path]) -> dict[str, RunDirectory]:
+    """The runs by the repository that each will have."""
+    students: dict[str, RunDirectory] = {}
+    for path in runs:
+        run = RunDirectory(path)
+        run.training()
+        if not run.report_file.is_file():
+            raise FileNotFoundError(f"{path} holds no report.json; measure it first: evenhand evaluate {path}")
+        named = run_facts(run).repo_id or ""
+        of, _, name = named.rpartition("/")
+        if of not in ("", owner):
+            raise ValueError(
+                f"{path} is to be {named}, which is not {owner}'s; change publish.repo_id in its recipe.yaml"
+            )
+        repo_id = f"{owner}/{name or run.path.resolve().name}"
+        if not is_hub_id(repo_id):
+            raise ValueError(f"{path} cannot be {repo_id} on the Hub; set publish.repo_id in its recipe.yaml")
+        if repo_id in students:
+            raise ValueError(f"{students[repo_id].path} and {path} would both be {repo_id}; set publish.repo_id in one")
+        students[repo_id] = run
+    return students
+
+
+def _compared(students: dict[str, RunDirectory]) -> list[ComparedModel]:
+    """The students as the app shows them, with the teachers that are on the Hub."""
+    bases = {repo_id: run_facts(run).base_model for repo_id, run in students.items()}
+    teachers = [ComparedModel(base, base, "teacher") for base in dict.fromkeys(filter(None, bases.values()))]
+    return [*teachers, *(ComparedModel(repo_id, repo_id, "student", base) for repo_id, base in bases.items())]

@@ -1,0 +1,149 @@
+"""One student on its way to one repository: who may, what is there, and when it becomes visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evenhand.model_cards.facts import CardFacts
+from evenhand.model_cards.hub import unfinished
+from evenhand.model_cards.hub.benchmark_results import benchmark_results
+from evenhand.model_cards.hub.edited_blocks import merged_notes
+from evenhand.model_cards.hub.push import Push
+from evenhand.model_cards.hub.refusals import one_line_errors
+from evenhand.model_cards.hub.repository_state import RepositoryState, read_state
+from evenhand.model_cards.hub.retries import retried
+from evenhand.model_cards.hub.target import HubRepository
+from evenhand.model_cards.publishing import Published, file_sizes, listing
+from evenhand.model_cards.staging import stage_checked
+
+# Without a network the user should know in seconds; later calls may wait longer.
+_FIRST_TRIES = 3
+
+
+@dataclass(frozen=True)
+class StudentPush:
+    """Arguments as those of `publish`; ``target`` is a repository with its revision."""
+
+    api: Any
+    run: Path
+    target: HubRepository
+    private: bool
+    create_pr: bool
+    show: Callable[[str], None] | None
+
+    @property
+    def repo_id(self) -> str:
+        return self.target.repo_id
+
+    def publish(self, published: Mapping[str, Any], facts: CardFacts, folder: Path, notes: list[str]) -> Published:
+        """Look, stage, push, show to the public: in this order, so that whatever is wrong is found before anything leaves."""
+        failed = f"{self.target} was not published"
+        with one_line_errors(failed, self.repo_id):
+            author = self._author()
+            state = read_state(self.api, self.repo_id, self.target.revision)
+            self._check_visibility(state)
+            begun = unfinished.is_begun(self.run, self.api.endpoint, self.repo_id)
+            ours = state is None or begun
+            blocks, taken = (facts.notes, []) if state is None else _reviewed(state, ours, facts.notes)
+            results = benchmark_results(published, self.api)
+        facts = replace(facts, notes=blocks, repo_id=self.repo_id)
+        staged = stage_checked(self.run, folder, facts, results)
+        files = file_sizes(staged)
+        if self.show is not None:
+            self.show(f"{self.target} on the Hub is to hold:\n{listing(files)}")
+        push = Push(
+            self.api, self.repo_id, staged, tuple(files), _message(facts), self.target.revision, _unmoved(facts, ours)
+        )
+        if self.create_pr:
+            return self._proposed(push, state, author, Published(self.target, staged, files, notes=(*notes, *taken)))
+        if ours:
+            failed += ", and nothing of it can be seen: the new repository is private until it is complete"
+        with one_line_errors(failed, self.repo_id):
+            state, becomes_public = self._made(state, begun)
+            commit, changed = push.commit(state)
+        if becomes_public:
+            self._show_to_the_public()
+        elif state.private and not self.private:
+            notes = [*notes, f"{self.repo_id} is private and stays so; its settings on the Hub make it public."]
+        return Published(
+            self.target,
+            staged,
+            files,
+            self._url(),
+            commit,
+            changed or becomes_public,
+            notes=(*notes, *taken),
+        )
+
+    def _author(self) -> str:
+        """The user's name; raises where the token cannot write here, as far as the Hub says."""
+        me = retried(self.api.whoami, tries=_FIRST_TRIES)
+        token = (me.get("auth") or {}).get("accessToken") or {}
+        if token.get("role") == "read":
+            raise RuntimeError("the token may only read: use one with write access ('hf auth login')")
+        owner, names = self.repo_id.split("/")[0], [me["name"], *(org["name"] for org in me.get("orgs") or [])]
+        # Other kinds of tokens may write where the list of organisations does not say so; then the Hub decides.
+        if token.get("role") == "write" and not self.create_pr and owner not in names:
+            raise RuntimeError(
+                f"{owner} is not {' or '.join(names)}: use a name of yours, or propose it with --create-pr"
+            )
+        return me["name"]
+
+    def _check_visibility(self, state: RepositoryState | None) -> None:
+        if state is None and self.create_pr:
+            raise ValueError(f"{self.repo_id} does not exist, so there is nothing to propose a change to")
+        if self.private and state is not None and not state.private:
+            raise ValueError(f"{self.repo_id} is there and public; leave --private out, or publish under another name")
+
+    def _made(self, state: RepositoryState | None, begun: bool) -> tuple[RepositoryState, bool]:
+        """The repository, made private where it is missing, and whether it is to become public at the end."""
+        if state is None:
+            if not self.private:
+                unfinished.begin(self.run, self.api.endpoint, self.repo_id)
+            retried(self.api.create_repo, self.repo_id, private=True, exist_ok=True)
+            state = read_state(self.api, self.repo_id, self.target.revision)
+            if state is None:
+                raise RuntimeError("the Hub made the repository but does not show it; run the same command again")
+            return state, not self.private
+        if begun and self.private:
+            unfinished.finish(self.run, self.api.endpoint, self.repo_id)
+        return state, begun and not self.private
+
+    def _show_to_the_public(self) -> None:
+        with one_line_errors(f"{self.target} is complete on the Hub but still private", self.repo_id):
+            retried(self.api.update_repo_settings, self.repo_id, private=False)
+        unfinished.finish(self.run, self.api.endpoint, self.repo_id)
+
+    def _proposed(self, push: Push, state: RepositoryState, author: str, published: Published) -> Published:
+        if not any(state.changes(push.folder, push.names)):
+            return replace(published, url=self._url(), commit=state.commit)
+        with one_line_errors(f"the change to {self.target} was not proposed", self.repo_id):
+            url, changed = push.pull_request(state, author)
+        return replace(published, url=url, changed=changed)
+
+    def _url(self) -> str:
+        page = f"{self.api.endpoint}/{self.repo_id}"
+        return page if self.target.revision is None else f"{page}/tree/{self.target.revision}"
+
+
+def _message(facts: CardFacts) -> str:
+    return f"{facts.title or facts.repo_id.split('/')[1]}, from evenhand"
+
+
+def _reviewed(state: RepositoryState, ours: bool, notes: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The hand-written blocks to publish, and what is to be said of them; raises where the repository is not one for a student."""
+    state.check_ours(made_by_us=ours)
+    return merged_notes(state, notes)
+
+
+def _unmoved(facts: CardFacts, ours: bool) -> Callable[[RepositoryState], None]:
+    """A check for each state that a commit builds on: what was staged is still what the Hub should hold."""
+
+    def check(state: RepositoryState) -> None:
+        if _reviewed(state, ours, facts.notes)[0] != facts.notes:
+            raise RuntimeError("its card was edited meanwhile; run the same command again")
+
+    return check

@@ -1,0 +1,70 @@
+"""Which picture stands in which section, with its alternative text and its caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from markupsafe import Markup
+
+# file stem -> (section, alternative text, caption); any other picture stands with SEAT, under its own name
+PICTURES = {
+    "seat": (
+        "seat",
+        "Dot-and-whisker plot of SEAT effect sizes by test, with intervals; its numbers are the SEAT table of this card",
+        "SEAT effect size d by test, with its interval; the dotted line is zero. The numbers are in the table above.",
+    ),
+    "sensitivity": (
+        "sensitivity",
+        "Heat map of the student's SEAT effect sizes by test, pooling and layer; its numbers are in the table below it",
+        "The student's d by pooling and layer. A framed cell has another sign than the headline.",
+    ),
+    "sensitivity_reference": (
+        "sensitivity",
+        "Heat map of the teacher's SEAT effect sizes by test, pooling and layer; its numbers are in the table below it",
+        "The teacher's d by pooling and layer.",
+    ),
+    "glue": (
+        "scores",
+        "Dot-and-whisker plot of GLUE scores by task, teacher and student, with intervals; its numbers are the GLUE table of this card",
+        "GLUE score by task with its interval, teacher and student. The numbers are in the GLUE table.",
+    ),
+    "tradeoff": (
+        "tradeoff",
+        "Scatter plot of mean |d| over six gender tests against the mean GLUE score, teacher and student; its numbers are in the table below it",
+        "Quality to the right, association upwards, with intervals.",
+    ),
+    "loss_curves": (
+        "distillation",
+        "Line charts of the terms of the training loss by optimiser step; their numbers are in the table of losses below",
+        "The terms of the loss while the student trained, before their weights. The numbers stand in the table of losses.",
+    ),
+    "bias_over_training": (
+        "distillation",
+        "Line charts of bias measures and held-out loss by optimiser step; their numbers are in the table of what was measured while training",
+        "What was measured while the student trained; step 0 is the student before training, dotted lines are the teacher. The numbers stand in "
+        "the table of what was measured while training.",
+    ),
+    "planted": (
+        "seat",
+        "Planted association strength by test against the SEAT effect size measured on the teacher and its students",
+        "The corpus was generated with known association strengths. Left to right: the tests by planted strength; "
+        "points: the effect size d that SEAT measured.",
+    ),
+}
+
+
+def pictures_of(section: str, figures: Sequence[str]) -> list[dict[str, str]]:
+    """The pictures of one section, in the order of `figures`: `path`, `alt` and `caption` of each.
+
+    Args:
+        section: its name in `evenhand.model_cards.card.SECTIONS`.
+        figures: paths `figures/NAME.png` of all pictures of the card.
+    """
+    chosen = []
+    for path in figures:
+        stem = PurePath(path).stem
+        place, alt, caption = PICTURES.get(stem, ("seat", f"Figure {stem}", f"Figure {stem}"))
+        if place == section:
+            chosen.append({"path": Markup(path), "alt": alt, "caption": caption})
+    return chosen

@@ -1,0 +1,117 @@
+"""The card, its facts and its pictures, held against the report that they are made from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from evenhand.model_cards.card import build_card
+from evenhand.model_cards.facts import CardFacts
+from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
+from evenhand.model_cards.hand_written import read_blocks
+from evenhand.model_cards.lint.report_hash import printed_report_hash
+from evenhand.model_cards.published_report import canonical_sha256
+from evenhand.model_cards.staging import CARD, FACTS, FIGURES, REPORT, staged_figures
+from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHECKED, Row
+
+# Of 255 levels: another processor may round the edge of a line to the next level. A moved point or another digit changes
+# pixels by most of them.
+PIXEL_TOLERANCE = 16
+
+
+def card_rows(folder: Path, report: Mapping[str, Any], installed: str) -> list[Row]:
+    """The hash that the card prints, the card made again from the report and the declared facts, and those facts.
+
+    Args:
+        folder: of a published student.
+        report: what its report.json holds.
+        installed: version of this evenhand.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        return [Row(CARD, HASH_ONLY, passed=False, note="is missing")]
+    card, actual = path.read_text(encoding="utf-8", errors="replace"), canonical_sha256(report)
+    printed = printed_report_hash(card)
+    rows = [Row(f"{REPORT}: hash in the card", HASH_ONLY, printed, actual, printed == actual)]
+    try:
+        facts = CardFacts.from_dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+        notes = read_blocks(card)
+        again = build_card(report, dataclasses.replace(facts, notes=notes), staged_figures(folder))
+    except (OSError, ValueError) as error:
+        note = f"{FACTS} or the card cannot be read: {' '.join(str(error).split())[:200]}"
+        return [*rows, Row(f"{CARD}: text", RECOMPUTED, passed=False, note=note)]
+    rows.append(_text_row(card, again, report["evenhand_version"], installed))
+    if notes:
+        edited = "; changed since it was published" if notes != dict(facts.notes) else ""
+        note = f"written by hand ({', '.join(sorted(notes))}): its words and numbers are not checked{edited}"
+        rows.append(Row(f"{CARD}: hand-written text", UNCHECKED, note=note))
+    note = "licence, author and what else whoever publishes declares"
+    return [*rows, Row(f"{FACTS}: declared facts", UNCHECKED, note=note)]
+
+
+def _text_row(card: str, again: str, version: str, installed: str) -> Row:
+    if again != card and version != installed:
+        note = f"written by evenhand {version}, whose card {installed} may not reproduce"
+        return Row(f"{CARD}: text", UNCHECKED, note=note)
+    note = None
+    if again != card:
+        number, line, expected = _first_difference(card, again)
+        note = f"line {number} is not what the report and the facts give: {line[:60]!r} for {expected[:60]!r}"
+    return Row(f"{CARD}: text", RECOMPUTED, passed=again == card, note=note)
+
+
+def _first_difference(card: str, again: str) -> tuple[int, str, str]:
+    """1-based number of the first line that differs, and from where it does in both."""
+    ours, theirs = [*card.split("\n"), ""], [*again.split("\n"), ""]
+    line = next(i for i in range(len(ours) + len(theirs)) if ours[i : i + 1] != theirs[i : i + 1])
+    pair = [lines[line] if line < len(lines) else "" for lines in (ours, theirs)]
+    same = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), min(map(len, pair)))
+    start = max(0, same - 20)
+    return line + 1, pair[0][start:], pair[1][start:]
+
+
+def picture_rows(folder: Path, report: Mapping[str, Any]) -> list[Row]:
+    """Every picture: drawn again from the report where it can be, and compared pixel by pixel.
+
+    Other versions of matplotlib draw the same numbers with other pixels, so only those of the version here are checked.
+    """
+    names = [Path(name).name for name in staged_figures(folder)]
+    if not names:
+        return []
+    with tempfile.TemporaryDirectory(prefix="evenhand-verify-") as scratch:
+        draw_pictures(report, scratch)
+        return [_picture_row(name, folder / FIGURES / name, Path(scratch) / name) for name in names]
+
+
+def _picture_row(name: str, path: Path, again: Path) -> Row:
+    claim = f"picture {name}"
+    if name not in REPORT_PICTURES:
+        return Row(claim, UNCHECKED, note="it is not drawn from the report")
+    if not again.is_file():
+        return Row(claim, RECOMPUTED, passed=False, note="the report has no numbers for it")
+    try:
+        (pixels, version), (expected, here) = _read(path), _read(again)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return Row(claim, RECOMPUTED, passed=False, note=f"cannot be read ({type(error).__name__})")
+    if version != here:
+        note = f"drawn by {version or 'an unnamed program'}, whose pixels are not those of {here}"
+        return Row(claim, UNCHECKED, note=note)
+    if pixels.shape != expected.shape:
+        return Row(claim, RECOMPUTED, passed=False, note="it has another size than what the report gives")
+    changed = int((np.abs(pixels - expected) > PIXEL_TOLERANCE).any(axis=-1).sum())
+    note = f"{changed} pixels are not what the report gives" if changed else None
+    return Row(claim, RECOMPUTED, None, None, not changed, note)
+
+
+def _read(path: Path) -> tuple[np.ndarray, str | None]:
+    """The pixels (height, width, 4), and which program says that it drew them."""
+    with Image.open(path, formats=["PNG"]) as image:
+        software = image.info.get("Software")
+        return np.asarray(image.convert("RGBA"), dtype=np.int16), software

@@ -1,0 +1,312 @@
+"""The linter names each fault of a card with its line, and finds none in a card that report and facts give."""
+
+import dataclasses
+import random
+import re
+
+import pytest
+
+from evenhand.model_cards import CardFacts, build_card
+from evenhand.model_cards.lint import card_checks, lint_card, linted_card
+
+FACTS = CardFacts(licence="apache-2.0", author="Someone", repo_id="someone/tiny-student", base_model="someone/teacher")
+FIGURES = ["figures/seat.png", "figures/loss_curves.png"]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def report(report):
+    """The report of this folder's tests without its second SEAT measure: shorter cards are sooner linted."""
+    del report["measures"]["seat"][1:]
+    return report
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What would be published beside the card, as far as a link can tell."""
+    (tmp_path / "figures").mkdir()
+    for name in ("report.json", "card_facts.json", "config.json", "README.md"):
+        (tmp_path / name).write_text("{}")
+    for name in ("seat.png", "loss_curves.png"):
+        (tmp_path / "figures" / name).write_bytes(PNG)
+    return tmp_path
+
+
+@pytest.fixture
+def card(report):
+    return build_card(report, FACTS, FIGURES)
+
+
+@pytest.fixture
+def lint(report, folder):
+    """``lint(card, facts=...)``: the problems of a card of ``report``."""
+    return lambda text, facts=FACTS: lint_card(text, report, facts, folder)
+
+
+def line_of(text, place):
+    return text.count("\n", 0, place) + 1
+
+
+def with_note(report, text, name="limits"):
+    return build_card(report, dataclasses.replace(FACTS, notes={name: text}), FIGURES)
+
+
+def test_the_card_that_report_and_facts_give_has_no_problems(card, lint):
+    assert lint(card) == []
+
+
+def test_a_changed_digit_anywhere_in_the_generated_part_is_named_with_both_numbers(card, lint):
+    draw = random.Random(0)
+    decimals = list(re.finditer(r"(?<![\w.])\d+\.\d{2,3}(?![\w.])", card))
+    assert len(decimals) > 50
+    for match in draw.sample(decimals, 6):
+        wrong = f"{match[0][:-1]}{(int(match[0][-1]) + 1) % 10}"
+        problems = lint(card[: match.start()] + wrong + card[match.end() :])
+        line = line_of(card, match.start())
+        named = [p for p in problems if p.startswith(f"README.md:{line}: prints")]
+        assert len(named) == 1 and wrong in named[0] and match[0] in named[0], (problems, wrong)
+
+
+def test_a_changed_word_a_line_too_many_and_a_line_too_few_are_named(card, lint):
+    lines = card.split("\n")
+    at = next(i for i, line in enumerate(lines) if "student" in line and not line.startswith((" ", "-", "|")))
+    [changed] = lint("\n".join([*lines[:at], lines[at].replace("student", "stupend", 1), *lines[at + 1 :]]))
+    assert changed.startswith(f"README.md:{at + 1}: reads") and "stupend" in changed
+    [added] = lint("\n".join([*lines[:at], "It is unbiased.", *lines[at:]]))
+    assert added.startswith(f"README.md:{at + 1}: ") and "It is unbiased." in added and "hand-written block" in added
+    removed = lint("\n".join([*lines[:at], *lines[at + 1 :]]))
+    assert len(removed) == 1 and removed[0].startswith(f"README.md:{at + 1}: here a line is missing")
+
+
+def test_a_number_that_was_left_out_is_named_by_the_text_around_it(card, lint):
+    match = re.search(r"\d\.\d{3}", card.split("\n---\n", 1)[1])
+    place = card.index("\n---\n") + 5 + match.start()
+    problems = lint(card[:place] + card[place + 5 :])
+    assert any(p.startswith(f"README.md:{line_of(card, place)}: reads") and match[0] in p for p in problems), problems
+
+
+def test_a_card_of_another_report_is_told_by_its_hash_and_its_first_lines_only(card, report, folder):
+    report["model"]["weights_sha256"] = "9" * 64
+    for test in report["measures"]["seat"][0]["model"]["tests"].values():
+        test["effect_size"] += 0.1
+        test["confidence_interval"] = [0.01, 0.02]
+        test["p_value"] = 0.77
+        test["p_value_holm"] = 0.78
+    problems = lint_card(card, report, FACTS, folder)
+    assert sum("prints another report's hash" in line for line in problems) == 1
+    assert sum("more lines are not what the report" in line for line in problems) == 1
+    assert len(problems) < 30
+
+
+def test_a_card_without_the_reports_hash_is_refused(card, lint):
+    cut = "\n".join(line for line in card.split("\n") if "canonical report" not in line or "`" not in line)
+    assert cut != card and any("prints no hash of report.json" in line for line in lint(cut))
+
+
+def test_hand_written_text_is_no_difference(report, lint):
+    assert lint(with_note(report, "Ask us before you use it.\n\n- One more remark.")) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.replace("end of hand-written: limits", "end of hand-written: limit"),
+        lambda t: t.replace("<!-- end of hand-written: limits -->\n", ""),
+    ],
+)
+def test_a_block_whose_end_is_lost_is_told_with_a_line(report, lint, change):
+    text = with_note(report, "Ask us.")
+    problems = lint(change(text))
+    assert change(text) != text and any(re.match(r"README\.md:\d+: .*hand-written block", line) for line in problems)
+
+
+def test_a_card_without_a_known_licence_is_refused_and_the_teachers_own_is_one(report, folder):
+    facts = dataclasses.replace(FACTS, licence=None)
+    problems = lint_card(build_card(report, facts, FIGURES), report, facts, folder)
+    assert [line for line in problems if "licence" in line] and all("figures" not in line for line in problems)
+    report["training"]["teacher"]["licence"] = {"licence": "mit", "source": "the card of someone/teacher"}
+    assert lint_card(build_card(report, facts, FIGURES), report, facts, folder) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("TODO: say more.", "TODO"),
+        ("[More Information Needed]", "[More Information Needed]"),
+        ("[more information needed]", "[more information needed]"),
+        ("Written by [your name].", "[your name]"),
+        ("Write to {{ contact }}.", "{{ contact }}"),
+        ("Load my-model-name.", "my-model-name"),
+        ("Lorem ipsum dolor.", "Lorem ipsum"),
+    ],
+)
+def test_a_placeholder_is_named_with_its_line(report, lint, text, found):
+    card = with_note(report, f"Fine.\n\n{text}")
+    assert (
+        f"README.md:{line_of(card, card.index(text))}: a placeholder is left: {found!r}; fill it in or take it out"
+        in lint(card)
+    )
+
+
+@pytest.mark.parametrize("text", ["A todo list; what else?", "[a link](report.json)", "`x: {y}`"])
+def test_ordinary_text_is_no_placeholder(report, lint, text):
+    assert lint(with_note(report, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("![a plot](figures/none.png)", "picture 'figures/none.png' does not exist"),
+        ("![a plot](report.json.png)", "does not exist"),
+        ("![](figures/seat.png)", "picture figures/seat.png has no alternative text"),
+        ("[x](training.json)", "link 'training.json' does not exist"),
+        ("[x](../other/README.md)", "leads out of what is published"),
+        ("[x](/report.json)", "leads out of what is published"),
+        ("[x](#no-such-part)", "has no heading: nothing here is named 'no-such-part'"),
+        ("[x]()", "leads nowhere"),
+        ("[x][label]\n\n[label]: gone.md", "link 'gone.md' does not exist"),
+    ],
+)
+def test_a_link_or_picture_that_leads_nowhere_is_named_with_its_line(report, lint, text, problem):
+    card = with_note(report, f"First.\n\n{text}")
+    [line] = [line for line in lint(card) if problem in line]
+    assert line.startswith(f"README.md:{line_of(card, card.index(text))}: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[x](report.json)", "[x](report.json#L3)", "[x](figures/)", "[x](figures/seat.png)", "[x](./config.json)"),
+        *("[x](https://example.org/a)", "<https://example.org>", "[x](mailto:a@example.org)", "`[x](gone.md)`"),
+        "![a plot](figures/seat.png)",
+    ],
+)
+def test_a_link_to_what_is_published_or_elsewhere_is_fine(report, lint, text):
+    assert lint(with_note(report, text)) == []
+
+
+def test_an_anchor_is_that_of_a_heading_of_the_card(card, report, lint):
+    heading = re.search(r"^## ([A-Z][a-z ]+)$", card, re.MULTILINE)[1]
+    assert lint(with_note(report, f"See [there](#{heading.lower().replace(' ', '-')}).")) == []
+
+
+def test_a_picture_that_is_none_is_named(card, lint, folder):
+    (folder / "figures" / "seat.png").write_text("not a picture")
+    assert any("picture 'figures/seat.png' is no PNG file" in line for line in lint(card))
+
+
+def without_comparison_of_text(monkeypatch, text):
+    """As if report and facts gave ``text``: what is wrong in it is a fault of the card's own making."""
+    monkeypatch.setattr(linted_card, "build_card", lambda *args: text)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda t: re.sub(r"(metrics:\n\s+- type: seat_effect_size\n\s+value: )\S+", r"\g<1>.nan", t, count=1),
+            "is nan",
+        ),
+        (
+            lambda t: re.sub(r"(metrics:\n\s+- type: seat_effect_size\n\s+value: )\S+", r"\g<1>0.77", t, count=1),
+            "is 0.77, which the report does not hold",
+        ),
+        (
+            lambda t: re.sub(r"(metrics:\n\s+- type: seat_effect_size\n\s+value: )\S+", r"\g<1>high", t, count=1),
+            "is 'high', no number",
+        ),
+        (
+            lambda t: re.sub(r"(confidence_interval:\n\s+- )\S+", r"\g<1>-0.123", t, count=1),
+            "is -0.123, which the report does not hold",
+        ),
+        (
+            lambda t: t.replace("config: sent-weat6b-mean-builtin", "config: sent-weat6-mean-builtin"),
+            "2 results of the model-index share",
+        ),
+        (lambda t: re.sub(r"model-index:\n- name: .*\n", "model-index:\n- name: ''\n", t), "no model name"),
+        (lambda t: t.replace("model-index:\n", "model-index: [\n"), "front matter cannot be read"),
+        (lambda t: t.split("---\n", 2)[2], "has no front matter"),
+        (lambda t: re.sub(r"model-index:\n.*?\n---\n", "license: mit\n---\n", t, flags=re.DOTALL), "front matter"),
+    ],
+)
+def test_a_front_matter_that_the_hub_would_misread_is_refused_even_if_the_card_was_made_so(
+    card, lint, monkeypatch, change, problem
+):
+    wrong = change(card)
+    without_comparison_of_text(monkeypatch, wrong)
+    problems = lint(wrong)
+    assert wrong != card and any(problem in line and line.startswith("README.md:") for line in problems), problems
+
+
+def test_a_changed_value_of_the_model_index_is_named_once(card, lint):
+    match = re.search(r"type: seat_effect_size\n\s+value: (\S+)", card)
+    [problem] = lint(card[: match.start(1)] + "0.77" + card[match.end(1) :])
+    assert (
+        problem
+        == f"README.md:{line_of(card, match.start(1))}: prints 0.77 where the report and the facts give {match[1]}"
+    )
+
+
+def test_a_number_without_interval_needs_a_reason_in_the_report_and_in_the_card(report, folder):
+    test = report["measures"]["seat"][0]["model"]["tests"]["sent-weat6"]
+    test["confidence_interval"], test["note"] = None, None
+    problems = lint_card(build_card(report, FACTS, FIGURES), report, FACTS, folder)
+    assert any(
+        "seat, sent-weat6 (model) has no interval in report.json, and no note says why" in line for line in problems
+    )
+    without = build_card(report, FACTS, FIGURES)
+    test["note"] = "all words have one sentence"
+    assert not [
+        line for line in lint_card(build_card(report, FACTS, FIGURES), report, FACTS, folder) if "interval" in line
+    ]
+    problems = lint_card(without, report, FACTS, folder)
+    assert any("the card does not print why: all words have one sentence" in line for line in problems)
+
+
+def test_a_score_without_n_needs_a_reason(report, folder):
+    score = {
+        "key": "cola", "name": "CoLA", "value": 50.0, "unit": "points", "n": 0, "confidence_interval": [45.0, 55.0], "confidence_level": 0.95,
+        "interval_method": "bootstrap", "ideal": None, "better": "higher", "note": None,
+    }  # fmt: skip
+    entry = {"model": {"measure": "glue", "scores": [score]}, "reference": None, "comparison": None}
+    report["measures"]["glue"] = [{**entry, "not_applicable": {"model": None, "reference": None}}]
+    facts = FACTS
+    lines = lint_card(build_card(report, facts, FIGURES), report, facts, folder)
+    assert any("glue, cola (model) has no n in report.json" in line for line in lines), lines
+
+
+def amplified(report):
+    change = report["measures"]["seat"][0]["comparison"]["families"]["gender"]
+    change.update(difference=0.2, confidence_interval=[0.1, 0.3], verdict="worse", worst_case=0.3)
+    return report
+
+
+def test_amplification_needs_a_reason_that_stands_in_the_card(report, folder):
+    def problems(facts, text=None):
+        lines = lint_card(text or build_card(amplified(report), facts, FIGURES), report, facts, folder)
+        return [line for line in lines if "worse than the teacher's" in line]
+
+    assert len(problems(FACTS)) == 1 and "--accept-amplification" in problems(FACTS)[0]
+    accepted = dataclasses.replace(FACTS, accepted_amplification="It is the baseline | of a study.")
+    assert problems(accepted) == []
+    assert len(problems(accepted, build_card(report, FACTS, FIGURES))) == 1
+    wide = dataclasses.replace(FACTS, gate={"mean_margin": 0.15, "test_margin": 0.0, "alpha": 0.05})
+    assert problems(wide) == []
+
+
+def test_a_report_with_nan_or_of_another_schema_is_refused_in_one_line(card, report, folder):
+    for change in ({"schema_version": 1}, {"evenhand_version": float("nan")}):
+        with pytest.raises(ValueError) as caught:
+            lint_card(card, {**report, **change}, FACTS, folder)
+        assert "\n" not in str(caught.value)
+
+
+def test_every_check_is_listed_once_and_finds_something_here():
+    assert len(set(card_checks.CHECKS)) == len(card_checks.CHECKS) == 9
+
+
+def test_problems_are_lines_in_the_cards_order(card, lint):
+    wrong = card.replace("figures/seat.png", "figures/gone.png").replace("## ", "## TODO ") + "see /home/me/runs/1\n"
+    problems = lint(wrong)
+    numbers = [int(match[1]) for line in problems if (match := re.match(r"README\.md:(\d+): ", line))]
+    assert numbers == sorted(numbers) and len(numbers) > 5 and all("\n" not in line for line in problems)
