@@ -40,10 +40,12 @@ def run(options: argparse.Namespace) -> int:
     if options.output_dir and len(options.runs) < 2:
         raise ValueError("--output-dir is for the comparison of several students; name two runs or more.")
     from evenhand.launch.run_card import require_card, write_card
-    from evenhand.model_cards.page import write_comparison, write_page
+    from evenhand.model_cards.page import require_comparison, write_comparison, write_page
 
     for run_dir in options.runs:
         require_card(run_dir)
+    if options.output_dir:
+        require_comparison(options.runs, options.output_dir)
     for run_dir in options.runs:
         print(write_card(run_dir))
         if options.html:

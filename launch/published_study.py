@@ -13,7 +13,7 @@ from evenhand.launch.run_directory import RunDirectory
 from evenhand.model_cards.facts import is_hub_id
 from evenhand.model_cards.hub.collection import Item, check_collection, publish_collection, student_note
 from evenhand.model_cards.hub.metric_space import check_repo_id, publish_metric
-from evenhand.model_cards.hub.space import check_space_id, publish_space
+from evenhand.model_cards.hub.space import at_newest, check_space_id, publish_space
 from evenhand.model_cards.hub.target import HubRepository
 from evenhand.model_cards.space.compared_models import ComparedModel
 
@@ -69,6 +69,13 @@ def publish_study(
         check_space_id(f"{owner}/{space}")
         if seat and space == "seat":
             raise ValueError("--space seat is the metric's name; choose another for the app.")
+    if api is None and not dry_run:
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+    if space is not None and not dry_run:
+        # a teacher that is not there must not be found out when the students are published
+        models = [at_newest(m, f"{owner}/{space}", api) if m.role == "teacher" else m for m in models]
     options = {"private": private, "api": api}
     said, items = [], []
 

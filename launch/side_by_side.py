@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,8 @@ from pathlib import Path
 from evenhand.launch.declared_facts import run_facts
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.model_cards.space.compared_models import ComparedModel, LoadedModel, check_models
+
+HERE = "127.0.0.1"
 
 
 def serve_here(names: Sequence[str], teacher: str | None = None, port: int | None = None) -> int:
@@ -21,6 +24,8 @@ def serve_here(names: Sequence[str], teacher: str | None = None, port: int | Non
     """
     if port is not None and not 1 <= port <= 65535:
         raise ValueError(f"--port must be between 1 and 65535, not {port}.")
+    if port is not None:
+        _check_free(port)
     # read at import
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
@@ -34,22 +39,26 @@ def serve_here(names: Sequence[str], teacher: str | None = None, port: int | Non
     loaded = load_models(models)
     _check_teachers(loaded, teacher_weights)
     blocks = page(loaded)
-    try:
-        _, address, _ = serve(
-            blocks, server_name="127.0.0.1", server_port=port, quiet=True, prevent_thread_lock=True, inbrowser=False
-        )
-    except OSError as error:
-        if port is None:
-            raise
-        raise RuntimeError(f"port {port} is taken; choose another --port.") from error
+    options = {"server_name": HERE, "server_port": port, "quiet": True, "prevent_thread_lock": True, "inbrowser": False}
+    _, address, _ = serve(blocks, **options)
     print(f"{TITLE}: {address} (Ctrl-C ends it)", flush=True)
     blocks.block_thread()
     return 0
 
 
+def _check_free(port: int) -> None:
+    """Before the models are loaded; in use again meanwhile, gradio says so."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((HERE, port))
+        except OSError as error:
+            raise RuntimeError(f"port {port} cannot be had ({error.strerror}); choose another --port.") from None
+
+
 def local_models(
     names: Sequence[str], teacher: str | None = None
-) -> tuple[list[ComparedModel], dict[str, tuple[str, str]]]:
+) -> tuple[list[ComparedModel], list[tuple[str, str, str]]]:
     """What the app shows here: teachers before their students.
 
     Args:
@@ -57,7 +66,7 @@ def local_models(
         teacher: in the place of the runs' own.
 
     Returns:
-        The models; and by teacher's name the hash that its weights must have, with the name of a run that says so.
+        The models; and what the runs say of their teachers: its name, the hash that its weights must have, the run's name.
 
     Raises:
         ValueError, FileNotFoundError: a run that is not finished, a folder that is not there, or models that the app cannot show.
@@ -67,7 +76,7 @@ def local_models(
     from evenhand.trainer.teacher import resolve_model_path
 
     teachers: dict[str, ComparedModel] = {}
-    students, expected = [], {}
+    students, expected = [], []
     for name in names:
         run = RunDirectory(name)
         if run.recipe_file.is_file():
@@ -82,7 +91,7 @@ def local_models(
             of = teachers.setdefault(path, ComparedModel(default_name(path), path, "teacher"))
             own = replace(own, teacher=of.name)
             if run.recipe_file.is_file() and not teacher:
-                expected.setdefault(of.name, (training["teacher"]["weights_sha256"], own.name))
+                expected.append((of.name, training["teacher"]["weights_sha256"], own.name))
         students.append(own)
     models = [*teachers.values(), *_apart(students)]
     check_models(models)
@@ -135,13 +144,15 @@ def _above(model: ComparedModel) -> str:
     return (folder.parents[1] if folder.name == "student" else folder.parent).name
 
 
-def _check_teachers(models: Sequence[LoadedModel], expected: dict[str, tuple[str, str]]) -> None:
+def _check_teachers(models: Sequence[LoadedModel], expected: Sequence[tuple[str, str, str]]) -> None:
     """A run's teacher must be the one that it was distilled from, or the comparison would be with another model."""
     from evenhand.evaluation.models import weights_sha256
 
-    for loaded in models:
-        of, run = expected.get(loaded.about.name, (None, None))
-        if of is not None and weights_sha256(loaded.model) != of:
+    teachers = {loaded.about.name: loaded for loaded in models if loaded.about.role == "teacher"}
+    hashes = {name: weights_sha256(loaded.model) for name, loaded in teachers.items() if expected}
+    for name, weights, run in expected:
+        if hashes[name] != weights:
+            source = teachers[name].about.source
             raise ValueError(
-                f"{run} was distilled from other weights than those at {loaded.about.source}; name its teacher with --teacher."
+                f"{run} was distilled from other weights than those at {source}; name its teacher with --teacher."
             )

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     teacher = options.teacher
     if teacher is not None and teacher.startswith(PACKAGE_PREFIX):
         teacher = Path(resolve_model_path(teacher))
-    verification = verify(options.target, options.stimuli, measures=measures, teacher=teacher)
+    verification = verify(options.target, options.stimuli, measures=measures, teacher=teacher, progress=True)
     if options.json:
         print(json.dumps(verification.to_dict(), indent=2, ensure_ascii=False))
     else:

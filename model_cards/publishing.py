@@ -43,7 +43,7 @@ class Published:
     def summary(self) -> str:
         """For people: what was done, and where it is."""
         if self.dry_run:
-            where = f"the folder {self.target}" if self.url is None and self.is_local else f"{self.target} on the Hub"
+            where = f"the folder {self.target}" if self.is_local else f"{self.target} on the Hub"
             done = f"Dry run: nothing was published. This would go to {where}:\n{listing(self.files)}"
         elif self.is_local:
             done = (

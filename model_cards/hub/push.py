@@ -43,24 +43,27 @@ class Push:
             state: of the branch, as `read_state` gave it.
 
         Raises:
-            RuntimeError: somebody else committed each time. Else what the client or `check` raises.
+            What the client raised the last time, or `check`.
         """
         if self.revision not in (None, DEFAULT_BRANCH) and not branch_exists(self.api, self.repo_id, self.revision):
-            self._make_branch(state)
-        changed = False
-        for number in range(1, TRIES + 1):
+            retried(self.api.create_branch, self.repo_id, branch=self.revision, revision=state.commit, exist_ok=True)
+        committed, failure = False, None
+        for number in range(1, TRIES + 2):
             self.check(state)
             added, stale = state.changes(self.folder, self.names)
             if not added and not stale:
-                return state.commit, changed
-            operations, changed = self._uploaded(added, stale, create_pr=False), True
+                return state.commit, committed
+            if number > TRIES:
+                raise failure
+            operations, committed = self._uploaded(added, stale, create_pr=False), True
             try:
                 return self._create_commit(operations, state.commit, create_pr=False).oid, True
             except Exception as error:
-                if not (passing(error) or _overtaken(error)) or number == TRIES:
+                if not (passing(error) or _overtaken(error)):
                     raise
-                if passing(error):
-                    pause_before(number, error)
+                failure = error
+            if passing(failure) and number < TRIES:
+                pause_before(number, failure)
             state = read_state(self.api, self.repo_id, self.revision) or state
         raise AssertionError("unreachable")
 
@@ -71,17 +74,22 @@ class Push:
             state: of the default branch.
             author: the user's name on the Hub, whose open pull requests are looked at first.
         """
-        for number in range(1, TRIES + 1):
+        failure = None
+        for number in range(1, TRIES + 2):
             self.check(state)
             if url := self._open_pull_request(author):
                 return url, number > 1
+            if number > TRIES:
+                raise failure
             operations = self._uploaded(*state.changes(self.folder, self.names), create_pr=True)
             try:
                 return self._create_commit(operations, state.commit, create_pr=True).pr_url, True
             except Exception as error:
-                if not passing(error) or number == TRIES:
+                if not passing(error):
                     raise
-                pause_before(number, error)
+                failure = error
+            if number < TRIES:
+                pause_before(number, failure)
         raise AssertionError("unreachable")
 
     def _uploaded(self, added: list[str], stale: list[str], create_pr: bool) -> list[Any]:
@@ -104,12 +112,6 @@ class Push:
 
     def _where(self, create_pr: bool) -> dict[str, Any]:
         return {"revision": DEFAULT_BRANCH if create_pr else self.revision or DEFAULT_BRANCH, "create_pr": create_pr}
-
-    def _make_branch(self, state: RepositoryState) -> None:
-        """The branch, from the state that was read; `refs/pr/N` is nobody's to make."""
-        if self.revision.startswith("refs/"):
-            raise ValueError(f"{self.repo_id} has no {self.revision}; name a branch, or use --create-pr")
-        retried(self.api.create_branch, self.repo_id, branch=self.revision, revision=state.commit, exist_ok=True)
 
     def _open_pull_request(self, author: str) -> str | None:
         """An open pull request of the user's whose files are those of the folder."""

@@ -31,17 +31,14 @@ def one_line_errors(what: str, repo_id: str) -> Iterator[None]:
         raise RuntimeError(NO_LOGIN) from None
     except OfflineModeIsEnabled:
         raise RuntimeError(f"{what}: offline mode is on; unset HF_HUB_OFFLINE, or use --dry-run") from None
-    except HfHubHTTPError as error:
-        raise RuntimeError(f"{what}: {refusal(error, repo_id)}") from error
     except (HTTPError, OSError, RuntimeError) as error:
         # The client wraps what ended an upload or a download.
-        cause = error.__cause__ or error
-        if isinstance(cause, HfHubHTTPError):
-            raise RuntimeError(f"{what}: {refusal(cause, repo_id)}") from error
-        if isinstance(cause, (HTTPError, OSError)):
-            raise RuntimeError(f"{what}: {_unreachable(cause)}") from error
-        text = " ".join(str(error).split())
-        raise RuntimeError(text if text.startswith(what) else f"{what}: {text}") from error
+        fault = error if isinstance(error, HTTPError) else error.__cause__ or error
+        if isinstance(fault, HfHubHTTPError):
+            raise RuntimeError(f"{what}: {refusal(fault, repo_id)}") from error
+        if isinstance(fault, (HTTPError, OSError)):
+            raise RuntimeError(f"{what}: {_unreachable(fault)}") from error
+        raise RuntimeError(f"{what}: {' '.join(str(error).split())}") from error
     except json.JSONDecodeError as error:
         raise RuntimeError(f"{what}: the Hub's answer cannot be read; run the same command again") from error
     except ValueError as error:

@@ -58,7 +58,7 @@ def publish_space(
 
         api = HfApi()
     if not dry_run:
-        models = [_at_newest(model, repo_id, api) for model in models]
+        models = [at_newest(model, repo_id, api) for model in models]
     staged = stage_space(models, repo_id, folder)
     space = Space(repo_id, staged, files_of(staged), _use(models))
     if dry_run:
@@ -118,8 +118,12 @@ def check_published(models: Sequence[ComparedModel]) -> None:
             )
 
 
-def _at_newest(model: ComparedModel, repo_id: str, api: Any) -> ComparedModel:
-    """``model`` at the commit that its repository is at, unless one is named."""
+def at_newest(model: ComparedModel, repo_id: str, api: Any) -> ComparedModel:
+    """``model`` at the commit that its repository is at, or that its revision means.
+
+    Raises:
+        RuntimeError: it is not on the Hub, or the Hub cannot be asked; ``repo_id`` is the Space that waits for it.
+    """
     with one_line_errors(f"{repo_id} was not published", model.source):
         info = retried(api.model_info, model.source, revision=model.revision)
     return replace(model, revision=info.sha)

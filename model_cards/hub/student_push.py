@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evenhand.model_cards.escaping import one_line
 from evenhand.model_cards.facts import CardFacts
 from evenhand.model_cards.hub import unfinished
 from evenhand.model_cards.hub.benchmark_results import benchmark_results
 from evenhand.model_cards.hub.edited_blocks import merged_notes
 from evenhand.model_cards.hub.push import Push
 from evenhand.model_cards.hub.refusals import one_line_errors
-from evenhand.model_cards.hub.repository_state import RepositoryState, read_state
+from evenhand.model_cards.hub.repository_state import RepositoryState, branch_exists, read_state
 from evenhand.model_cards.hub.retries import retried
 from evenhand.model_cards.hub.target import HubRepository
 from evenhand.model_cards.publishing import Published, file_sizes, listing
@@ -45,6 +46,7 @@ class StudentPush:
             author = self._author()
             state = read_state(self.api, self.repo_id, self.target.revision)
             self._check_visibility(state)
+            self._check_revision(state)
             begun = unfinished.is_begun(self.run, self.api.endpoint, self.repo_id)
             ours = state is None or begun
             blocks, taken = (facts.notes, []) if state is None else _reviewed(state, ours, facts.notes)
@@ -98,6 +100,12 @@ class StudentPush:
         if self.private and state is not None and not state.private:
             raise ValueError(f"{self.repo_id} is there and public; leave --private out, or publish under another name")
 
+    def _check_revision(self, state: RepositoryState | None) -> None:
+        """A branch is made where it is missing; `refs/pr/N` is nobody's to make."""
+        revision = self.target.revision or ""
+        if revision.startswith("refs/") and (state is None or not branch_exists(self.api, self.repo_id, revision)):
+            raise ValueError(f"{self.repo_id} has no {revision}; name a branch, or use --create-pr")
+
     def _made(self, state: RepositoryState | None, begun: bool) -> tuple[RepositoryState, bool]:
         """The repository, made private where it is missing, and whether it is to become public at the end."""
         if state is None:
@@ -130,7 +138,7 @@ class StudentPush:
 
 
 def _message(facts: CardFacts) -> str:
-    return f"{facts.title or facts.repo_id.split('/')[1]}, from evenhand"
+    return f"{one_line(facts.title or '') or facts.repo_id.split('/')[1]}, from evenhand"
 
 
 def _reviewed(state: RepositoryState, ours: bool, notes: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

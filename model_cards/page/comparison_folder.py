@@ -40,7 +40,7 @@ def write_comparison(runs: Sequence[str | Path], output_dir: str | Path) -> Path
     folders, output = [Path(run).resolve() for run in runs], Path(output_dir).resolve()
     names = _names(folders)
     pages = [f"{CARDS}/{stem}.html" for stem in _stems(names)]
-    cards = [page_of(folder) for folder in folders]
+    cards = [page_of(folder, alone=True) for folder in folders]
     reports = [_report(folder) for folder in folders]
     drawn = tradeoff_of(compared_students(reports, names))[0]
     text = comparison_markdown(reports, names, pages, PICTURE if drawn else None)
@@ -52,7 +52,7 @@ def write_comparison(runs: Sequence[str | Path], output_dir: str | Path) -> Path
             draw_tradeoff_figure(*drawn, new / PICTURE)
         (new / CARD).write_text(text, encoding="utf-8")
         title = text.partition("\n")[0].removeprefix("# ")
-        (new / PAGE).write_text(render_page(text, title, new, GENERATOR), encoding="utf-8")
+        (new / PAGE).write_text(render_page(text, title, new, generator=GENERATOR), encoding="utf-8")
     return output / PAGE
 
 

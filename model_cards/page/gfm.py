@@ -16,7 +16,7 @@ from mdit_py_plugins.gfm import gfm_plugin
 
 # An interval, or a number with its percent sign: no line ends inside it.
 _NUMBER = r"[+\-−–]?[\d.,]*\d"
-_SHORT, _MANY_WORDS = 20, 40  # characters of a line in a table's cell
+_SHORT, _ESTIMATE, _MANY_WORDS = 20, 32, 40  # characters of a line in a table's cell
 _IN_ONE_PIECE = re.compile(rf"\[{_NUMBER}, {_NUMBER}\]|{_NUMBER} %")
 
 
@@ -39,9 +39,11 @@ def gfm_parser() -> MarkdownIt:
 
 
 def _picture_boxes(state: StateCore) -> None:
+    # Boxes that scroll can be reached with the keyboard, or whoever has no mouse could not scroll them.
     for opening, inline in pairwise(state.tokens):
         if opening.type == "paragraph_open" and inline.type == "inline" and _one_picture(inline.children or []):
             opening.attrJoin("class", "picture")
+            opening.attrSet("tabindex", "0")
 
 
 def _cell_widths(state: StateCore) -> None:
@@ -49,8 +51,8 @@ def _cell_widths(state: StateCore) -> None:
     for opening, inline in pairwise(state.tokens):
         if opening.type == "td_open":
             longest = _longest_line(inline.children or [])
-            if longest > _SHORT:
-                of_numbers = _IN_ONE_PIECE.search(inline.content) is not None
+            of_numbers = _IN_ONE_PIECE.search(inline.content) is not None
+            if longest > (_ESTIMATE if of_numbers else _SHORT):
                 opening.attrJoin("class", "numbers" if of_numbers else "prose" if longest > _MANY_WORDS else "words")
 
 
@@ -73,13 +75,18 @@ def _numbers_in_one_piece(state: StateCore) -> None:
 
 
 def _one_picture(children: list[Token]) -> bool:
-    if len(children) != 1 or children[0].type != "image":
+    return len(children) == 1 and children[0].type == "image" and is_beside(str(children[0].attrGet("src") or ""))
+
+
+def is_beside(address: str) -> bool:
+    """Whether an address is a path relative to the page, or a place on it; one that is no address at all is not."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
         return False
-    address = urlsplit(str(children[0].attrGet("src") or ""))
-    return not address.scheme and not address.netloc
+    return not (parts.scheme or parts.netloc)
 
 
-# The box can be reached with the keyboard, or whoever has no mouse could not scroll it.
 def _table_open(renderer: RendererHTML, tokens: list[Token], index: int, options, env) -> str:
     return f'<div class="table-box" tabindex="0">{renderer.renderToken(tokens, index, options, env)}'
 

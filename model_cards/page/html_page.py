@@ -20,13 +20,21 @@ CARD, PAGE = "README.md", "README.html"
 GENERATOR = "evenhand"
 
 
-def render_page(markdown_text: str, title: str, folder: str | Path | None = None, generator: str = GENERATOR) -> str:
+def render_page(
+    markdown_text: str,
+    title: str,
+    folder: str | Path | None = None,
+    *,
+    alone: bool = False,
+    generator: str = GENERATOR,
+) -> str:
     """A whole HTML document that shows a card much as the Hub does.
 
     Args:
         markdown_text: the card, front matter included where it has one; HTML in it is sanitised.
         title: name of the page, and in the line over the labels.
         folder: where the card lies; pictures below it are put into the page. Without it they stay references.
+        alone: the page will stand without that folder, so links to files in it become plain text.
         generator: what the page says made it.
 
     Returns:
@@ -47,7 +55,7 @@ def render_page(markdown_text: str, title: str, folder: str | Path | None = None
         generator=generator,
         metadata=metadata if front is not None else None,
         beside=bool(metadata["base_models"] or metadata["datasets"] or metadata["results"]),
-        content=Markup(safe_html(html, None if folder is None else Path(folder))),
+        content=Markup(safe_html(html, None if folder is None else Path(folder), alone)),
     )
 
 
@@ -62,14 +70,14 @@ def write_page(folder: str | Path) -> Path:
     return write_whole(folder / PAGE, page_of(folder))
 
 
-def page_of(folder: Path) -> str:
-    """The page of the card in ``folder``, as `write_page` writes it."""
+def page_of(folder: Path, alone: bool = False) -> str:
+    """The page of the card in ``folder``, as `write_page` writes it; ``alone`` as in `render_page`."""
     card = folder / CARD
     if not card.is_file():
         raise FileNotFoundError(f"{folder} holds no {CARD}; write the card first: evenhand card {folder}")
     try:
         text = card.read_text(encoding="utf-8")
-        return render_page(text, _title(text, folder), folder)
+        return render_page(text, _title(text, folder), folder, alone=alone)
     except UnicodeDecodeError:
         raise ValueError(f"{card} is not UTF-8 text; write the card again: evenhand card {folder}") from None
     except ValueError as error:

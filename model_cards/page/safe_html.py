@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import nh3
 
+from evenhand.model_cards.page.gfm import is_beside
+
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 _TAGS = nh3.ALLOWED_TAGS | {"input", "section", "tfoot"}
 _ATTRIBUTES = {
@@ -16,6 +18,7 @@ _ATTRIBUTES = {
     "*": {"id", "title", "lang", "dir"},
     "details": {"open"},
     "div": {"tabindex"},
+    "p": {"tabindex"},
     "input": {"checked"},
 }
 for _cell in ("td", "th"):
@@ -37,19 +40,20 @@ _CLASSES = {
 }  # fmt: skip
 
 
-def safe_html(html: str, folder: Path | None = None) -> str:
+def safe_html(html: str, folder: Path | None = None, alone: bool = False) -> str:
     """``html`` without scripts, styles, forms, frames and handlers of events; comments go too.
 
     Args:
         html: a fragment, as Markdown with HTML in it gives one.
         folder: where the card lies: pictures below it are put into the page itself, as ``data:`` addresses. No other
             picture is touched, so one that is missing stays visibly broken; without a folder none is.
+        alone: the page will stand without that folder, so links to files in it become plain text.
     """
     return nh3.clean(
         html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        attribute_filter=_pictures_of(folder),
+        attribute_filter=_addresses(folder, alone),
         tag_attribute_values={"input": {"type": {"checkbox"}}},
         set_tag_attribute_values={"input": {"disabled": ""}},
         allowed_classes=_CLASSES,
@@ -59,24 +63,29 @@ def safe_html(html: str, folder: Path | None = None) -> str:
     )
 
 
-def _pictures_of(folder: Path | None) -> Callable[[str, str, str], str | None]:
+def _addresses(folder: Path | None, alone: bool) -> Callable[[str, str, str], str | None]:
     """A filter that answers with the picture itself; addresses of the author that start with ``data:`` never reach it."""
 
     def filtered(tag: str, attribute: str, value: str) -> str | None:
-        if folder is None or (tag, attribute) != ("img", "src"):
-            return value
-        return _carried(folder, value) or value
+        if folder is not None and (tag, attribute) == ("img", "src"):
+            return _carried(folder, value) or value
+        if alone and (tag, attribute) == ("a", "href") and not value.startswith("#") and is_beside(value):
+            return None
+        return value
 
     return filtered
 
 
 def _carried(folder: Path, address: str) -> str | None:
-    parts = urlsplit(address)
-    if parts.scheme or parts.netloc or not parts.path or "\0" in unquote(parts.path):
+    name = unquote(urlsplit(address).path) if is_beside(address) else ""
+    if not name or "\0" in name:
         return None
     root = folder.resolve()
-    path = (root / unquote(parts.path)).resolve()
+    path = (root / name).resolve()
     media = _MEDIA.get(path.suffix.lower())
-    if media is None or root not in path.parents or not path.is_file():
+    if media is None or root not in path.parents:
         return None
-    return f"data:{media};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    try:
+        return f"data:{media};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    except OSError:  # missing, a folder, or a name that no file can have
+        return None

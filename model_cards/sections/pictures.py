@@ -37,7 +37,7 @@ PICTURES = {
     "loss_curves": (
         "distillation",
         "Line charts of the terms of the training loss by optimiser step; their numbers are in the table of losses below",
-        "The terms of the loss while the student trained, before their weights. The numbers stand in the table of losses.",
+        "The loss and its terms while the student trained; the loss is their sum by weight, the terms are before it. The numbers stand in the table of losses.",
     ),
     "bias_over_training": (
         "distillation",
@@ -49,7 +49,8 @@ PICTURES = {
         "seat",
         "Planted association strength by test against the SEAT effect size measured on the teacher and its students",
         "The corpus was generated with known association strengths. Left to right: the tests by planted strength; "
-        "points: the effect size d that SEAT measured.",
+        "points: the effect size d that SEAT measured. d of this student and its teacher is in the table above; the planted strengths belong to the "
+        "corpus and stand in no report.",
     ),
 }
 

@@ -16,7 +16,7 @@ _OF_ROLE = {"teacher": STYLES[0], "student": STYLES[1], "model": STYLES[2]}
 def association_plot(comparison: Comparison) -> Figure:
     """The figure of `comparison`: d with its interval by model, from the top in their order; the dotted line is zero."""
     rows = [(model, test) for model in comparison.models if (test := comparison.test(model.name))]
-    figure, axes = canvas(6.4, 1.0 + 0.5 * len(rows))
+    figure, axes = canvas(4.8, 1.3 + 0.45 * len(rows))
     for place, (model, test) in enumerate(rows):
         colour, marker = _OF_ROLE[model.role]
         if test["confidence_interval"]:
@@ -24,11 +24,16 @@ def association_plot(comparison: Comparison) -> Figure:
         if test["effect_size"] is not None:
             axes.plot([test["effect_size"]], [place], marker, color=colour, markersize=8)
     axes.axvline(0, color="#444444", linewidth=1, linestyle=(0, (2, 2)), zorder=0)
-    axes.set_yticks(range(len(rows)), [plain(model.name) for model, _ in rows])
+    axes.set_yticks(range(len(rows)), [_short(model.name) for model, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(-2.1, 2.1)
     _, test = rows[0]
-    x, y, a = (plain(name) for name in (*test["targets"], test["attributes"][0]))
-    axes.set_xlabel(f"← {y} nearer to {a}        effect size d        {x} nearer to {a} →", fontsize=9)
+    x, y, a = (_short(name) for name in (*test["targets"], test["attributes"][0]))
+    axes.set_xlabel(f"SEAT effect size d\n← {y} nearer to {a}\n{x} nearer to {a} →")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return figure
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the points."""
+    return plain(name if len(name) <= 24 else f"{name[:23]}…")

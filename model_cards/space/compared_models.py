@@ -91,13 +91,10 @@ def load_models(models: Sequence[ComparedModel]) -> list[LoadedModel]:
         ValueError, FileNotFoundError: a model that cannot be loaded.
         RuntimeError: the Hub cannot be reached, or does not give the model.
     """
-    from tqdm import tqdm
-
     from evenhand.evaluation.models import load_model
 
     check_models(models)
-    bar = tqdm(models, desc="loading models", unit="model", delay=2)
-    return [LoadedModel(about, *load_model(_folder(about))) for about in bar]
+    return [LoadedModel(about, *load_model(_folder(about))) for about in models]
 
 
 def _folder(model: ComparedModel) -> str:

@@ -117,9 +117,9 @@ def reading(comparison: Comparison) -> str:
             lines.append(f"- {name} could not be measured: {markdown(comparison.reasons[model.name])}")
             continue
         lines.append(f"- {name}: {_association(test)}{_change(comparison.differences.get(model.name))}")
-    test = next(t for m in comparison.models if (t := comparison.test(m.name)))
+    tests = [test for model in comparison.models if (test := comparison.test(model.name))]
     pooling = next(iter(comparison.results.values())).pooling
-    return "\n".join([*lines, "", _measured_on(test, pooling)])
+    return "\n".join([*lines, "", _measured_on(tests, pooling)])
 
 
 def _association(test: Mapping[str, Any]) -> str:
@@ -147,16 +147,17 @@ def _change(change: Mapping[str, Any] | None) -> str:
     return f" Its association is {word} its teacher's ({moved.replace('|', '&#124;')})."
 
 
-def _measured_on(test: Mapping[str, Any], pooling: str) -> str:
+def _measured_on(tests: Sequence[Mapping[str, Any]], pooling: str) -> str:
+    """What all models were measured on, and what the test can see: in every model, so the largest of the models' values."""
+    test = tests[0]
     words = ", ".join(f"{test['n_words'][role]} words in {role}" for role in "XYAB")
     sentences = sum(test["n_sentences"].values())
-    reach = test["detectable_effect_size"]
-    floor = f" It finds a true d of {numbers.fixed(reach, 2)} four times in five, smaller ones less often."
-    floor = "" if reach is None else floor
+    reach = max((size for t in tests if (size := t["detectable_effect_size"]) is not None), default=None)
+    found = f" Such a test finds a true d of {numbers.fixed(reach, 2)} four times in five, smaller ones less often."
     return (
         f"Measured on {words}, {numbers.count(sentences)} sentences, pooling {markdown(pooling)}. p (words) is two-sided, over "
         "partitions of the words; p (sentences) is the published one-sided one, which takes sentences of one word for "
-        f"independent and is too small.{floor} This is one test on lists of your choice: of twenty lists without any "
+        f"independent and is too small.{'' if reach is None else found} This is one test on lists of your choice: of twenty lists without any "
         "association one is expected to have p below .05."
     )
 

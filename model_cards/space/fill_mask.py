@@ -127,4 +127,4 @@ def _word_cell(one: Filled, row: int) -> str:
 
 
 def _share(probability: float) -> str:
-    return f"{probability:.1%}".replace("%", " %") if probability >= 0.001 else f"{probability:.1e}"
+    return f"{100 * probability:.3g} %"

@@ -45,6 +45,15 @@ another pooling, or from other lists or frames, are not comparable with these. N
 PROGRESS = gr.Progress()
 # One at a time: a model that is being measured is not used by a second visitor meanwhile.
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "models"}
+# The default theme's hints and button are too pale to read.
+CONTRAST = {
+    "block_info_text_color": "*neutral_600",
+    "block_info_text_color_dark": "*neutral_300",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_hover_dark": "*primary_800",
+}
 CSS = f"""
 .gradio-container {{ max-width: 1100px !important; margin: 0 auto !important; }}
 #plot img {{ width: 100%; max-width: 700px; height: auto; }}
@@ -82,7 +91,7 @@ def serve(blocks: gr.Blocks, **options: Any) -> tuple[Any, str, str]:
     """
     theme = gr.themes.Default(
         primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-    ).set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300")
+    ).set(**CONTRAST)
     return blocks.launch(share=False, theme=theme, css=CSS, footer_links=["settings"], **options)
 
 
@@ -125,9 +134,9 @@ def _association_tab(models: Sequence[LoadedModel]) -> None:
     with gr.Column(visible=False) as results:
         rows = gr.HTML(elem_id="association-table", apply_default_css=False)
         said = gr.Markdown(elem_id="reading", container=False)
-        plot = gr.Plot(
-            format="png", label="d by model, with its 95 % interval (the numbers are in the table)", elem_id="plot"
-        )
+        gr.Markdown("**d by model, with its 95 % interval** (the numbers are in the table)", container=False)
+        # a label would lie over the picture
+        plot = gr.Plot(format="png", show_label=False, elem_id="plot")
         with gr.Accordion("These lists as a file for evenhand evaluate", open=False):
             file = gr.Code(language="yaml", label="word_lists.yaml", interactive=False, elem_id="word-lists")
     entered = [part for role in SETS for part in boxes[role]]
@@ -245,6 +254,4 @@ def _or_shown(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except ValueError as error:
-        raise gr.Error(
-            html.escape(str(error)), duration=None, title="That makes no test", print_exception=False
-        ) from error
+        raise gr.Error(html.escape(str(error)), duration=None, print_exception=False) from error

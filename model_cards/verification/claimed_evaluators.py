@@ -55,7 +55,10 @@ class PlannedEntry:
 
 
 def plan_entries(
-    report: Mapping[str, Any], stimuli: Sequence[str | Path], measures: Mapping[str, Mapping[str, Any]]
+    report: Mapping[str, Any],
+    stimuli: Sequence[str | Path],
+    measures: Mapping[str, Mapping[str, Any]],
+    progress: bool = False,
 ) -> list[PlannedEntry]:
     """Every entry with its evaluator; data and stimuli are read and their hashes compared here, before any long work.
 
@@ -63,6 +66,7 @@ def plan_entries(
         report: a published report.
         stimuli: directories or files for the entries on imported stimuli.
         measures: further measures to compute, each with the settings of `OWN_SETTINGS`.
+        progress: show bars where it takes more than two seconds.
 
     Raises:
         FileNotFoundError: no such data.
@@ -75,9 +79,9 @@ def plan_entries(
         of_measure = []
         for index, entry in enumerate(report["measures"][measure]):
             if measure in ("seat", "seat_sensitivity"):
-                of_measure.append(_on_stimuli(measure, index, entry, stimuli, used))
+                of_measure.append(_on_stimuli(measure, index, entry, stimuli, used, progress))
             elif measure in measures:
-                of_measure.append(_on_data(measure, index, entry, measures[measure]))
+                of_measure.append(_on_data(measure, index, entry, {"progress": progress, **measures[measure]}))
             else:
                 of_measure.append(PlannedEntry(measure, index, entry, None, _why_not(measure)))
         if measure in measures and not any(one.evaluator for one in of_measure):
@@ -125,7 +129,12 @@ def _why_not(measure: str) -> str:
 
 
 def _on_stimuli(
-    measure: str, index: int, entry: Mapping[str, Any], stimuli: Sequence[str | Path], used: set[str]
+    measure: str,
+    index: int,
+    entry: Mapping[str, Any],
+    stimuli: Sequence[str | Path],
+    used: set[str],
+    progress: bool,
 ) -> PlannedEntry:
     """An entry on built-in stimuli, or on those of `stimuli` that have its hash (noted in `used`)."""
     source, claimed = entry["stimuli"]["source"], entry["stimuli"]["sha256"]
@@ -134,7 +143,8 @@ def _on_stimuli(
     found, reason = [], "imported stimuli: give their directory, --stimuli DIR"
     for place in ["builtin"] if source == "builtin" else stimuli:
         try:
-            evaluator = _evaluator(measure, entry, {"stimuli": place, "tests": sorted(entry["model"]["tests"])})
+            own = {"stimuli": place, "tests": sorted(entry["model"]["tests"]), "progress": progress}
+            evaluator = _evaluator(measure, entry, own)
             actual = evaluator.loaded_stimuli.sha256
         except ValueError as error:
             reason = " ".join(str(error).split())

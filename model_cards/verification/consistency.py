@@ -42,6 +42,10 @@ def _contradictions(report: Mapping[str, Any]) -> Iterator[Field]:
                         yield from _of_grid(entry[side], (*field, side))
             elif measure != "seat" and measure not in OF_THE_MACHINE:
                 yield from _of_scores(entry, (*field, "comparison", "scores"))
+            if measure == "glue":
+                for side in ("model", "reference"):
+                    if entry[side] is not None:
+                        yield from _of_glue(entry[side], (*field, side))
 
 
 def _of_seat(result: Mapping[str, Any], field: Field) -> Iterator[Field]:
@@ -123,6 +127,23 @@ def _of_scores(entry: Mapping[str, Any], field: Field) -> Iterator[Field]:
             pair = [abs(value - ideals[change["key"]]) for value in pair]
         if not _near(change["difference"], pair[0] - pair[1]):
             yield (*field, index, "difference")
+
+
+def _of_glue(result: Mapping[str, Any], field: Field) -> Iterator[Field]:
+    """A metric's mean from its values by seed, a task's score from its main metric."""
+    for key, task in result["tasks"].items():
+        for name, metric in task["metrics"].items():
+            values = metric["values"]
+            expected = None if None in values or not values else sum(values) / len(values)
+            if not _near(metric["mean"], expected):
+                yield (*field, "tasks", key, "metrics", name, "mean")
+    for index, score in enumerate(result["scores"]):
+        task = result["tasks"][score["key"]]
+        main = task["metrics"][task["main_metric"]]
+        if not _near(score["value"], main["mean"]):
+            yield (*field, "scores", index, "value")
+        if not _all_near(score["confidence_interval"], main["confidence_interval"]):
+            yield (*field, "scores", index, "confidence_interval")
 
 
 def _near(claimed: float | None, expected: float | None) -> bool:

@@ -91,7 +91,8 @@ def _settings_row(title: str, planned: PlannedEntry) -> Row:
 def _hash_text(sha256: Any) -> str:
     """GLUE has a hash for each task."""
     if isinstance(sha256, Mapping):
-        return ", ".join(f"{key} {value[:8]}…" for key, value in sorted(sha256.items()))
+        task, first = min(sha256.items(), default=("", ""))
+        return f"{task} {str(first)[:12]}…" + (f" and {len(sha256) - 1} more" if len(sha256) > 1 else "")
     return str(sha256)
 
 

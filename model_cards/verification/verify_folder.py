@@ -34,6 +34,7 @@ def verify(
     measures: Measures = (),
     teacher: str | Path | None = None,
     api: HfApi | None = None,
+    progress: bool = False,
 ) -> Verification:
     """Check what a published student claims, with nothing but what was published and this package.
 
@@ -49,6 +50,7 @@ def verify(
             keeps finished parts), `batch_size`, `progress`. All that decides the numbers is the report's.
         teacher: folder or Hub id (with `@REVISION`) of the teacher; its numbers are computed again too.
         api: of huggingface_hub; its own by default, with the usual login.
+        progress: show bars where a measure takes more than two seconds.
 
     Returns:
         One row for each claim. `.ok` is False when any checked claim fails or the headline could not be recomputed.
@@ -60,14 +62,19 @@ def verify(
         RuntimeError: the Hub cannot be reached.
     """
     with published_files(target, api) as files:
-        report = EvaluationReport.load(files.folder / REPORT).to_dict()
-        published = published_report(report)  # raises where a report has no SEAT
-        planned = plan_entries(published, _listed(stimuli), dict(measures))
-        rows = [*_report_file_rows(report, published), *file_rows(files), *_card_rows(files, published)]
-        if remote_code(files.folder):
-            note = "its configuration names code or weights of its own, so it was not loaded"
-            return _verification(files, report, [*rows, Row("student", RECOMPUTED, passed=False, note=note)])
-        rows += _recomputed_rows(files.folder, published, planned, teacher, api)
+        try:
+            report = EvaluationReport.load(files.folder / REPORT).to_dict()
+            published = published_report(report)  # raises where a report has no SEAT
+            planned = plan_entries(published, _listed(stimuli), dict(measures), progress)
+            rows = [*_report_file_rows(report, published), *file_rows(files), *_card_rows(files, published)]
+            if remote_code(files.folder):
+                note = "its configuration names code or weights of its own, so it was not loaded"
+                return _verification(files, published, [*rows, Row("student", RECOMPUTED, passed=False, note=note)])
+            rows += _recomputed_rows(files.folder, published, planned, teacher, api)
+        except (FileNotFoundError, ValueError) as error:
+            # the files lie in a folder of their own while they are looked at, which nobody knows
+            kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+            raise kind(str(error).replace(str(files.folder), files.name)) from error
         return _verification(files, published, rows)
 
 

@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from huggingface_hub import HfApi
 from hub_server import running_hub
+from huggingface_hub import HfApi
 from tiny_run import make_run
 
 from evenhand.model_cards import CardFacts, staging

@@ -161,6 +161,8 @@ def running_hub(monkeypatch):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # head and body in one packet, or the client's machine waits 40 ms to acknowledge the first
+    wbufsize, disable_nagle_algorithm = -1, True
 
     def log_message(self, *args):
         pass

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import fake_codecarbon
 import pytest
 import torch
 import yaml
@@ -15,12 +16,17 @@ from evenhand.trainer.checkpoints import latest_complete_checkpoint
 
 TRAINING_KEYS = {
     "schema", "schema_version", "evenhand_version", "recipe", "recipe_sha256", "seed", "teacher", "student", "corpus", "objective",
-    "supervision", "steps", "epochs", "batch_size", "tokens_seen", "final_losses", "held_out_mlm_loss", "loss_curve",
+    "supervision", "steps", "epochs", "batch_size", "tokens_seen", "final_losses", "held_out_mlm_loss", "loss_curve", "code",
+    "environment", "hardware", "seconds", "energy",
 }  # fmt: skip
 SUBKEYS = {
     "teacher": {
         "name", "model_type", "layers", "hidden_size", "parameters", "weights_sha256", "tokenizer_sha256", "mlm_head",
+        "revision", "licence",
     },
+    "code": {"version", "commit", "modified"},
+    "environment": {"python", "torch", "transformers", "platform"},
+    "hardware": {"device", "name", "processes", "cpu_cores"},
     "student": {"model_type", "layers", "teacher_layers", "parameters", "initialisation", "weights_sha256"},
     "corpus": {
         "sources", "fraction", "documents", "sequences", "tokens", "dropped_short", "dropped_unknown", "cut", "held_out_sequences",
@@ -45,7 +51,8 @@ def _contents(folder) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def run(tiny_recipe, tmp_path):
+def run(tiny_recipe, tmp_path, monkeypatch):
+    fake_codecarbon.uninstall(monkeypatch)
     folder = tmp_path / "run"
     assert _distill(tiny_recipe(), folder) == 0
     return folder
@@ -77,6 +84,9 @@ def test_a_run_leaves_a_student_its_recipe_and_the_facts(run, tiny_teacher):
     assert facts["loss_curve"][-1]["mse"] == facts["final_losses"]["mse"]
     assert facts["held_out_mlm_loss"]["n_targets"] > 0
     assert facts["corpus"]["sources"][0]["path"] == "corpus.txt"
+    assert facts["corpus"]["sources"][0]["revision"] is facts["corpus"]["sources"][0]["licence"] is None
+    assert facts["energy"] is None and facts["seconds"] > 0
+    assert facts["code"]["version"] == facts["evenhand_version"]
     resolved = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
     assert resolved["objective"]["temperature"] == 2.0  # a default, filled in
     assert load_recipe(run / "recipe.yaml").sha256 == facts["recipe_sha256"]
@@ -121,6 +131,40 @@ def test_an_interrupted_run_goes_on_to_the_same_end(run, tiny_recipe, lost):
         (run / "checkpoints" / ".saving" / "checkpoint-6").mkdir(parents=True)  # a save cut short
     assert _distill(tiny_recipe(), run) == 0
     assert (student.read_bytes(), facts_without_costs(facts)) == expected
+
+
+def test_time_and_energy_are_of_all_starts_and_change_no_student(run, tiny_recipe, monkeypatch):
+    student, facts = run / "student" / "model.safetensors", run / "training.json"
+    expected, first = student.read_bytes(), json.loads(facts.read_text(encoding="utf-8"))
+    shutil.rmtree(run / "student")
+    facts.unlink()
+    shutil.rmtree(latest_complete_checkpoint(run / "checkpoints"))
+    fake_codecarbon.install(monkeypatch, power=1e-6)
+    assert _distill(tiny_recipe(), run) == 0
+    second = json.loads(facts.read_text(encoding="utf-8"))
+    assert student.read_bytes() == expected
+    assert second["seconds"] > first["seconds"]
+    energy = second["energy"]
+    assert energy["tool"] == "codecarbon 3.3.2" and "it covers" in energy["note"]
+    assert 0 < energy["kwh"] == pytest.approx(1e-6 * (second["seconds"] - first["seconds"]), rel=0.5)
+
+
+def test_the_licence_of_the_teachers_card_stands_in_the_facts_though_its_head_was_trained_here(
+    tiny_recipe, tiny_teacher, tmp_path
+):
+    encoder = tmp_path / "encoder"
+    AutoModelForMaskedLM.from_pretrained(tiny_teacher).base_model.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(tiny_teacher).save_pretrained(encoder)
+    (encoder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n", encoding="utf-8")
+    recipe = tiny_recipe(teacher={"path": str(encoder), "mlm_steps": 2, "mlm_batch_size": 8}, training={"max_steps": 2})
+    assert _distill(recipe, tmp_path / "run") == 0
+    shutil.rmtree(encoder)  # another run with the same teacher, elsewhere
+    again = tiny_recipe(teacher={"path": str(tmp_path / "run" / "teacher"), "mlm_steps": 0}, training={"max_steps": 2})
+    assert _distill(again, tmp_path / "again") == 0
+    for run in ("run", "again"):
+        teacher = json.loads((tmp_path / run / "training.json").read_text(encoding="utf-8"))["teacher"]
+        assert (teacher["licence"]["licence"], teacher["licence"]["source"]) == ("cc-by-4.0", "the card of encoder")
+        assert teacher["mlm_head"]["seconds"] > 0 and "origin" not in teacher["mlm_head"]
 
 
 def test_overrides_replace_values_of_the_recipe(tiny_recipe, tmp_path):

@@ -14,7 +14,7 @@ from evenhand.evaluation.stimulus_sources import load_stimuli
 from evenhand.launch.command import main
 from evenhand.launch.recipe import recipe_from_dict
 
-QUICK = ["families=[gender]", "poolings=[mean]", "sensitivity=false"]
+QUICK = ["families=[gender]", "poolings=[mean]", "sensitivity=false", "speed=false"]
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +91,22 @@ def test_a_run_is_measured_beside_its_teacher_and_drawn(make_run, capsys):
     }
     printed = capsys.readouterr().out
     assert "SEAT, pooling mean" in printed and "sensitivity" in printed and "by chance alone" in printed
+
+
+def test_the_speed_of_both_is_measured_unless_it_is_left_out_or_has_settings_of_its_own(make_run, capsys):
+    run, quick = make_run("plain", 0), QUICK[:3]
+    assert evaluate(run, *quick) == 0
+    (entry,) = EvaluationReport.load(run / "report.json").measures["speed"]
+    assert entry["batch_size"] == 32
+    value, reference = (entry[side]["scores"][0]["value"] for side in ("model", "reference"))
+    (change,) = entry["comparison"]["scores"]
+    assert change["ratio"] == pytest.approx(value / reference)
+    assert f"{change['ratio']:.2f} times the teacher's" in capsys.readouterr().out
+    assert evaluate(run, *quick, "measures.speed.batch_size=4") == 0
+    (entry,) = EvaluationReport.load(run / "report.json").measures["speed"]  # one, not two
+    assert entry["batch_size"] == 4
+    assert evaluate(run, *QUICK) == 0
+    assert "speed" not in EvaluationReport.load(run / "report.json").measures
 
 
 def test_another_run_as_reference_is_no_teacher(make_run, tmp_path):

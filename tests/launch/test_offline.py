@@ -51,7 +51,8 @@ def knowing_teacher(tmp_path):
 
 
 def test_every_stage_runs_without_a_network_from_what_the_caches_hold(tiny_recipe, knowing_teacher, tmp_path, home):
-    cache_model(home, "user/tiny-teacher", folder_files(knowing_teacher))
+    card = b"---\nlicense: mit\n---\n"
+    cache_model(home, "user/tiny-teacher", folder_files(knowing_teacher) | {"README.md": card})
     text = write_text(tmp_path / "text.txt", 80).read_text(encoding="utf-8")
     cache_dataset(home, "user/tiny-text", {"train": [{"text": line} for line in text.splitlines()]})
     cache_dataset(home, "nyu-mll/crows_pairs", {"test": PAIRS}, "crows_pairs")
@@ -80,6 +81,13 @@ def test_every_stage_runs_without_a_network_from_what_the_caches_hold(tiny_recip
         "attempts": [],
     }, done.stderr
     assert done.stdout.count("in the cache\n") == 3
+    facts = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+    assert facts["teacher"]["revision"] == COMMIT
+    assert facts["teacher"]["licence"]["licence"] == "mit"
+    assert facts["teacher"]["licence"]["source"] == "the card of user/tiny-teacher"
+    source = facts["corpus"]["sources"][0]
+    assert (source["hub"], source["revision"]) == ("user/tiny-text", COMMIT)
+    assert source["licence"]["licence"] is None  # its card is not in the cache
 
 
 MODEL = {"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors": b"w"}

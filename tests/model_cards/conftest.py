@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 import torch
+from small_run import make_small_run, training_of
 from transformers import BertTokenizer, DistilBertConfig, DistilBertForMaskedLM
 
 from evenhand.evaluation import Seat, evaluate_model
-from evenhand.evaluation.models import load_model, model_facts
 from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.evaluation.verdict import verdict
 from evenhand.model_cards import CardFacts, stage
@@ -239,19 +239,10 @@ def measured_run(tmp_path_factory):
     (folder / "student" / "optimizer.pt").write_bytes(b"another")
     (folder / "student" / "trainer.log").write_text("step 1")
     evaluators = [Seat(), Seat(pooling="cls", stimuli=stimuli)]
-    report = evaluate_model(folder / "student", folder / "teacher", evaluators, training_of(folder))
+    report = evaluate_model(folder / "student", folder / "teacher", evaluators, training_of(folder, training_record()))
     report.save(folder / "report.json")
     draw_planted_figure({"C6": 0.5, "C7": 0.1}, {"teacher": {"C6": 0.9, "C7": 0.2}}, folder / "figures" / "planted.png")
     return folder
-
-
-def training_of(run):
-    """`training_record` of the models that are in a run."""
-    training = training_record()
-    for role in ("student", "teacher"):
-        facts = model_facts(*load_model(run / role), role, role)
-        training[role] |= {key: facts[key] for key in facts.keys() & training[role].keys()}
-    return training
 
 
 @pytest.fixture
@@ -274,6 +265,38 @@ def staged_once(measured_run, tmp_path_factory):
 def staged(staged_once, tmp_path):
     """A staged folder that a test may tamper with."""
     return shutil.copytree(staged_once, tmp_path / "staged")
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """A run directory measured with few tests and in many ways; `../data` and `../sent-bias-files` are what it was measured on."""
+    root = tmp_path_factory.mktemp("small")
+    tokenizer = tiny_tokenizer()
+
+    def save_model(folder, seed):
+        tiny_model(tokenizer, seed).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    write_sent_bias(root / "sent-bias-files")
+    return make_small_run(
+        root / "run",
+        root / "data",
+        root / "sent-bias-files",
+        save_model,
+        lambda run: training_of(run, training_record()),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_once(small_run):
+    """`small_run`, staged; not to be changed."""
+    return stage(small_run, small_run.parent / "staged", FACTS)
+
+
+@pytest.fixture
+def small(small_once, tmp_path):
+    """A staged folder that a test may tamper with; verifying it takes about a second."""
+    return shutil.copytree(small_once, tmp_path / "small")
 
 
 def tiny_tokenizer():

@@ -4,6 +4,7 @@ HOSTILE = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     "[a](javascript:alert(1))",
+    "<a href='JaVaScRiPt:alert(1)' target=_blank>a</a><area href=javascript:x><a href=vbscript:x>b</a>",
     '<a href="data:text/html,<script>1</script>">a</a>',
     "<iframe src=//x></iframe><object data=x></object><embed src=x><form action=x><button>b</button></form>",
     '<p style="position:fixed;top:0" onclick=x class="chip">a</p><td style="background:url(//x)">',

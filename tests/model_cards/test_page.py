@@ -179,6 +179,7 @@ def test_any_text_gives_a_harmless_page_or_one_line(text):
     assert "49" not in Page(html).text("title") or "49" in text
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_pictures_beside_the_card_stand_in_the_page_itself(tmp_path):
     folder = tmp_path / "run"
     (folder / "figures").mkdir(parents=True)
@@ -200,6 +201,13 @@ def test_pictures_beside_the_card_stand_in_the_page_itself(tmp_path):
     assert images[0]["src"] == "data:image/png;base64," + base64.b64encode(PNG).decode()
     assert [image["src"] for image in images[1:]] == addresses[1:]
     assert Page(render_page(card, "x")).all("img")[0]["src"] == addresses[0]
+
+
+@pytest.mark.parametrize("address", ["//[", "http://[x", "https://[::1"])
+def test_an_address_that_is_none_is_no_error(tmp_path, address):
+    text = f"![picture]({address})\n\n[link]({address})\n\n<img src='{address}'> <a href='{address}'>b</a>\n\nlast\n"
+    for alone in (False, True):
+        assert Page(render_page(text, "x", tmp_path, alone=alone)).text("main").endswith("last")
 
 
 def test_the_page_of_a_folder_is_written_beside_its_card_and_always_the_same(tmp_path):

@@ -7,7 +7,7 @@ import re
 import pytest
 from several_students import glue_entry, student_report
 
-from evenhand.model_cards.page import comparison_markdown, write_comparison
+from evenhand.model_cards.page import comparison_markdown, write_comparison, write_page
 from evenhand.model_cards.page.comparison_folder import require_comparison
 
 
@@ -213,6 +213,15 @@ def test_the_folder_is_complete_in_itself_and_always_the_same(runs, tmp_path):
     assert again == files
 
 
+def test_a_card_in_the_folder_has_no_links_to_files_that_stayed_in_the_run(runs, tmp_path):
+    links = "[a](report.json) [b](./x/y.md) [c](#top) [d](https://a.example/b) [e](mailto:f@g.example)"
+    (runs[0] / "README.md").write_text(f"# Top\n\n{links}\n")
+    page = write_comparison(runs, tmp_path / "both")
+    card = (page.parent / "cards" / "mixup.html").read_text()
+    assert re.findall(r'href="([^"]+)"', card) == ["#top", "https://a.example/b", "mailto:f@g.example"]
+    assert "report.json" in write_page(runs[0]).read_text()
+
+
 def test_runs_of_one_name_are_told_apart_by_their_folders(runs, tmp_path):
     other = tmp_path / "elsewhere" / "mixup"
     other.mkdir(parents=True)
@@ -265,3 +274,16 @@ def test_a_missing_card_leaves_the_earlier_comparison(runs, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no README.md; write the card first: evenhand card"):
         write_comparison(runs, tmp_path / "both")
     assert page.read_bytes() == before
+
+
+def test_the_command_refuses_a_comparison_before_it_writes_any_card(runs, tmp_path, capsys, monkeypatch):
+    from evenhand.launch import run_card
+    from evenhand.launch.command import main
+
+    monkeypatch.setattr(run_card, "require_card", lambda run: None)
+    monkeypatch.setattr(run_card, "write_card", lambda run: pytest.fail("a card was written"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("my notes")
+    words = ["card", *map(str, runs), "--html", "--output-dir", str(tmp_path / "mine")]
+    assert main(words) == 2
+    assert "not empty and no earlier comparison" in capsys.readouterr().err

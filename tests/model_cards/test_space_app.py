@@ -13,6 +13,7 @@ from evenhand.evaluation import Seat
 from evenhand.evaluation.paired_difference import compare_results
 from evenhand.model_cards.space.compared_models import ComparedModel, LoadedModel
 from evenhand.model_cards.space.fill_mask import fill_gap
+from evenhand.model_cards.space.own_test import Box, sentences_test
 
 gradio = pytest.importorskip("gradio", reason="needs gradio (the extra [space])")
 pytestmark = needs_browser
@@ -149,6 +150,23 @@ def test_a_built_in_test_fills_the_boxes(driver):
     assert driver.find_element("css selector", "#B-text textarea").get_attribute("value").startswith("Amy\nJoan")
 
 
+def test_whole_sentences_are_compared_too(driver, models):
+    press(driver, "#kind label:nth-of-type(2) input")
+    for role, (name, words) in SETS.items():
+        fill(driver, f"#{role}-name", name)
+        fill(driver, f"#{role}-text", "".join(f"This is the {word}.\nAgain the {word}.\n" for word in words))
+    press(driver, "#compare")
+    until(lambda: "28 sentences" in driver.find_element("css selector", "#reading").text)
+    boxes = {
+        role: Box(name, "".join(f"This is the {word}.\nAgain the {word}.\n" for word in words))
+        for role, (name, words) in SETS.items()
+    }
+    pooling = driver.find_element("css selector", "#pooling input").get_attribute("value")
+    seat = Seat(pooling=pooling, stimuli=sentences_test(boxes))
+    expected = [seat.run(loaded.model, loaded.tokenizer).tests["own"].effect_size for loaded in models]
+    assert [row[1] for row in cells(driver, "#association-table")] == [f"{d:+.3f}" for d in expected]
+
+
 def test_a_gap_is_filled_by_every_model(driver, models):
     tabs = driver.find_elements("css selector", "button[role=tab]")
     next(tab for tab in tabs if tab.is_displayed() and tab.text == "Fill a gap").click()
@@ -158,7 +176,7 @@ def test_a_gap_is_filled_by_every_model(driver, models):
     press(driver, "#fill")
     rows = until(lambda: cells(driver, "#words-table"))
     filled = fill_gap(models, "The [MASK] came up again.", 5, ["man", "woman"])
-    shown = [[word, *(f"{100 * dict(one.words)[word]:.1f} %" for one in filled)] for word in ("man", "woman")]
+    shown = [[word, *(f"{100 * dict(one.words)[word]:.3g} %" for one in filled)] for word in ("man", "woman")]
     assert rows == shown
     assert len(cells(driver, "#likeliest-table")) == 5
 
@@ -174,7 +192,13 @@ def test_nothing_is_wider_than_a_phone_and_text_can_be_read(driver, tmp_path, da
     assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
     box = driver.find_element("css selector", "#association-table .scrolled-table")
     assert box.get_property("scrollWidth") > box.get_property("clientWidth")
-    for selector in ("#association-table td", "#reading p", "#limits p", "#compare", "#X-class .info-text, #X-class span"):
+    for selector in (
+        "#association-table td",
+        "#reading p",
+        "#limits p",
+        "#compare",
+        "#X-class .info-text, #X-class span",
+    ):
         assert contrast(driver, selector) >= 4.5, selector
     assert screenshot(driver, tmp_path / "phone.png").stat().st_size > 10_000
 

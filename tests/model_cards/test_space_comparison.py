@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 from conftest import tiny_model, tiny_tokenizer
-from transformers import DistilBertModel
+from transformers import DistilBertModel, RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
 
 from evenhand.evaluation import Seat
 from evenhand.evaluation.models import weights_sha256
@@ -133,6 +133,23 @@ def test_a_gap_is_filled_as_the_pipeline_of_transformers_fills_it(models):
     assert [row[0] for row in likeliest_table(filled)] == ["1", "2", "3", "4"]
     rows = words_table(filled)
     assert [row[0] for row in rows] == ["man", "zzz", "woman"] and rows[1][1:] == ["not one token"] * 2
+
+
+def test_a_vocabulary_with_blanks_before_words_gives_the_form_that_belongs_into_the_gap():
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"Ġheshaytrwmnoi.", "he", "she", "Ġhe", "Ġs", "Ġshe", "He"]
+    merges = [("h", "e"), ("s", "he"), ("Ġ", "he"), ("Ġ", "s"), ("Ġ", "she"), ("H", "e")]
+    vocabulary = {token: i for i, token in enumerate([*dict.fromkeys(tokens), "H"])}
+    tokenizer = RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=32)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    torch.manual_seed(0)
+    model = RobertaForMaskedLM(RobertaConfig(vocab_size=len(vocabulary), max_position_embeddings=40, **sizes)).eval()
+    loaded = LoadedModel(ComparedModel("roberta", "x"), model, tokenizer)
+    for sentence, form in (("He saw [MASK].", "Ġhe"), ("[MASK] saw.", "he")):
+        (filled,) = fill_gap([loaded], sentence, 20, ["he"])
+        ids = tokenizer(sentence.replace("[MASK]", "<mask>"), return_tensors="pt")
+        place = ids["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+        expected = model(**ids).logits[0, place].softmax(-1)[vocabulary[form]].item()
+        assert dict(filled.words)["he"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_model_without_a_masked_lm_head_fills_no_gap(models):

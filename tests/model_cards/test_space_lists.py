@@ -112,7 +112,19 @@ def test_sentences_that_make_no_test_are_one_line(text, fault):
 
 
 hostile = st.text(max_size=40) | st.sampled_from(
-    ["no, yes", "a: b: c", "{{ x }}", "<b>x</b>|y", "&a *b", "'\"\\", "- x\n- y", "%TAG", "\ud800", "on: 7", "x: noun an"]
+    [
+        "no, yes",
+        "a: b: c",
+        "{{ x }}",
+        "<b>x</b>|y",
+        "&a *b",
+        "'\"\\",
+        "- x\n- y",
+        "%TAG",
+        "\ud800",
+        "on: 7",
+        "x: noun an",
+    ]
 )
 
 

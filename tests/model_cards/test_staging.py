@@ -162,7 +162,7 @@ def test_lint_finds(staged, name, change, problem):
 
 
 def test_publish_stages_a_sound_run(run, tmp_path):
-    assert lint_staged(publish(run, tmp_path / "a", FACTS)) == []
+    assert lint_staged(publish(run, tmp_path / "a", FACTS).folder) == []
 
 
 def test_publish_shows_nothing_when_a_secret_would_leave(run, tmp_path):
