@@ -48,7 +48,8 @@ def build_card(report: Any, facts: CardFacts, figures: Sequence[str | PurePath] 
         figures: pictures beside the card, as relative paths `figures/NAME.png`.
 
     Raises:
-        ValueError: the report is of another schema, compares with another model than the teacher, holds NaN or text for numbers; a figure's name is unusable.
+        ValueError: the report is of another schema, compares with another model than the teacher, holds NaN, text for numbers or parts of
+            another shape; a figure's name is unusable.
     """
     published = published_report(report)
     if (published["reference"] or {}).get("role") == "reference":

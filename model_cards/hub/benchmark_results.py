@@ -36,7 +36,7 @@ def benchmark_results(published: Mapping[str, Any], api: Any) -> dict[str, str]:
     glue = (published["measures"].get("glue") or [{}])[0].get("model")
     if not glue or not glue["data"]["source"].startswith(FROM_THE_HUB):
         return {}
-    entries = list(_glue_entries(glue, _registered_tasks(GLUE, api)))
+    entries = list(glue_entries(glue, _registered_tasks(GLUE, api)))
     if not entries:
         return {}
     text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=False)
@@ -68,7 +68,8 @@ def _registered_tasks(dataset: str, api: Any) -> list[Mapping[str, Any]]:
     return [task for task in tasks or [] if isinstance(task, dict)]
 
 
-def _glue_entries(glue: Mapping[str, Any], tasks: list[Mapping[str, Any]]) -> Iterator[EvalResultEntry]:
+def glue_entries(glue: Mapping[str, Any], tasks: list[Mapping[str, Any]]) -> Iterator[EvalResultEntry]:
+    """The results of a report's GLUE for those of ``tasks`` (with id, config and split) that were measured in this way."""
     for task in tasks:
         key = task.get("config")
         measured = glue["tasks"].get(key) if isinstance(key, str) else None

@@ -101,6 +101,10 @@ class Push:
 
         additions = [CommitOperationAdd(name, str(self.folder / name)) for name in added]
         self.api.preupload_lfs_files(self.repo_id, additions, free_memory=False, **self._where(create_pr))
+        # The client would leave these out of the commit without a word.
+        ignored = [addition.path_in_repo for addition in additions if addition._should_ignore]
+        if ignored:
+            raise ValueError(f"the .gitignore of {self.repo_id} keeps {ignored[0]} out; delete it there first")
         return [*(CommitOperationDelete(name) for name in stale), *additions]
 
     def _create_commit(self, operations: list[Any], parent: str, create_pr: bool) -> Any:

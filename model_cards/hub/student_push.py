@@ -66,6 +66,8 @@ class StudentPush:
         with one_line_errors(failed, self.repo_id):
             state, becomes_public = self._made(state, begun)
             commit, changed = push.commit(state)
+            if becomes_public:
+                self._check_complete(push, commit)
         if becomes_public:
             self._show_to_the_public()
         elif state.private and not self.private:
@@ -119,6 +121,13 @@ class StudentPush:
         if begun and self.private:
             unfinished.finish(self.run, self.api.endpoint, self.repo_id)
         return state, begun and not self.private
+
+    def _check_complete(self, push: Push, commit: str) -> None:
+        """Raise unless the commit holds every file as it was staged, whatever the Hub answered."""
+        state = read_state(self.api, self.repo_id, commit)
+        missing = state.changes(push.folder, push.names)[0] if state else list(push.names)
+        if missing:
+            raise RuntimeError(f"the Hub does not hold {missing[0]} as it was sent; run the same command again")
 
     def _show_to_the_public(self) -> None:
         with one_line_errors(f"{self.target} is complete on the Hub but still private", self.repo_id):

@@ -37,7 +37,8 @@ PICTURES = {
     "loss_curves": (
         "distillation",
         "Line charts of the terms of the training loss by optimiser step; their numbers are in the table of losses below",
-        "The loss and its terms while the student trained; the loss is their sum by weight, the terms are before it. The numbers stand in the table of losses.",
+        "The loss and its terms while the student trained; the loss is their weighted sum, the terms are without weights. The numbers stand in "
+        "the table of losses.",
     ),
     "bias_over_training": (
         "distillation",

@@ -39,7 +39,7 @@ def context(source: CardSource) -> dict[str, Any]:
         "modified": code.get("modified"),
         "has_training": training is not None,
         "load_from": Markup(source.load_from),
-        "n_sentences": sum(table["n_sentences"] or 0 for table in _recomputed(source)),
+        "n_sentences": sum(_recomputed(source)),
         "expected": expected_time(source),
     }
 
@@ -83,12 +83,16 @@ def expected_time(source: CardSource) -> str | None:
     speed = speed_up(source)
     if speed is None or not speed["student"]:
         return None
-    tables = _recomputed(source)
-    passes = sum(numbers.checked(table["n_sentences"]) or 0 for table in tables) / speed["student"]
-    seconds = passes + LOADING_SECONDS + TABLE_SECONDS * len(tables)
+    passes = _recomputed(source)
+    seconds = sum(passes) / speed["student"] + LOADING_SECONDS + TABLE_SECONDS * len(passes)
     return f"{10 * max(1, round(seconds / 10))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
-def _recomputed(source: CardSource) -> list[dict[str, Any]]:
-    """The SEAT tables that `evenhand verify` computes again from the published files alone."""
-    return [table for table in source.seat if table["stimuli"].get("source") == "builtin"]
+def _recomputed(source: CardSource) -> list[int]:
+    """Sentences that pass through the student for each part of the report that `evenhand verify` computes again from the published files alone:
+    the SEAT tables and the sensitivity grid on the built-in sentences."""
+    tables = [(table["stimuli"], table["n_sentences"]) for table in source.seat]
+    for entry in source.published["measures"].get("seat_sensitivity") or []:
+        grid = entry.get("model") or {}
+        tables.append((grid.get("stimuli") or {}, grid.get("n_sentences")))
+    return [numbers.checked(n) or 0 for stimuli, n in tables if stimuli.get("source") == "builtin"]

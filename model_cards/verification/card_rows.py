@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 from PIL import Image
 
 from evenhand.model_cards.card import build_card
 from evenhand.model_cards.facts import CardFacts
 from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
 from evenhand.model_cards.hand_written import read_blocks
+from evenhand.model_cards.hub.benchmark_results import glue_entries
 from evenhand.model_cards.lint.report_hash import printed_report_hash
 from evenhand.model_cards.published_report import canonical_sha256
 from evenhand.model_cards.staging import CARD, FACTS, FIGURES, REPORT, staged_figures
@@ -75,6 +78,35 @@ def _first_difference(card: str, again: str) -> tuple[int, str, str]:
     same = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), min(map(len, pair)))
     start = max(0, same - 20)
     return line + 1, pair[0][start:], pair[1][start:]
+
+
+def benchmark_rows(folder: Path, report: Mapping[str, Any]) -> list[Row]:
+    """`.eval_results/`: each entry made again from the report; which task of the Hub's it is, the Hub alone knows."""
+    rows = []
+    for path in sorted(folder.glob(".eval_results/*.yaml")):
+        glue = (report["measures"].get("glue") or [{}])[0].get("model")
+        expected = [] if glue is None else _without_task_id(eval_result_entries_to_yaml(_all_entries(glue)))
+        try:
+            entries = _without_task_id(yaml.safe_load(path.read_text(encoding="utf-8")))
+            unknown = [entry for entry in entries if entry not in expected]
+            note = f"{len(unknown)} of its results are not the report's" if unknown or not entries else None
+        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            note = f"cannot be read ({type(error).__name__})"
+        rows.append(Row(path.relative_to(folder).as_posix(), RECOMPUTED, passed=note is None, note=note))
+    return rows
+
+
+def _all_entries(glue: Mapping[str, Any]) -> list[EvalResultEntry]:
+    """Of every task that was measured whole."""
+    main = {key: task["metrics"][task["main_metric"]] for key, task in glue["tasks"].items()}
+    return list(glue_entries(glue, [{"id": key, "config": key, "split": main[key]["split"]} for key in main]))
+
+
+def _without_task_id(entries: Any) -> list[dict[str, Any]]:
+    return [
+        {**entry, "dataset": {key: value for key, value in entry["dataset"].items() if key != "task_id"}}
+        for entry in entries
+    ]
 
 
 def picture_rows(folder: Path, report: Mapping[str, Any]) -> list[Row]:

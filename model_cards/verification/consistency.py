@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evenhand.model_cards.verification.claimed_evaluators import OF_THE_MACHINE
 from evenhand.model_cards.verification.report_fields import Field, field_text
 from evenhand.model_cards.verification.rows import RECOMPUTED, Row
 
@@ -40,7 +39,7 @@ def _contradictions(report: Mapping[str, Any]) -> Iterator[Field]:
                 for side in ("model", "reference"):
                     if entry[side] is not None:
                         yield from _of_grid(entry[side], (*field, side))
-            elif measure != "seat" and measure not in OF_THE_MACHINE:
+            elif measure != "seat":
                 yield from _of_scores(entry, (*field, "comparison", "scores"))
             if measure == "glue":
                 for side in ("model", "reference"):
@@ -127,6 +126,8 @@ def _of_scores(entry: Mapping[str, Any], field: Field) -> Iterator[Field]:
             pair = [abs(value - ideals[change["key"]]) for value in pair]
         if not _near(change["difference"], pair[0] - pair[1]):
             yield (*field, index, "difference")
+        if change.get("ratio") is not None and not _near(change["ratio"], pair[0] / pair[1]):
+            yield (*field, index, "ratio")
 
 
 def _of_glue(result: Mapping[str, Any], field: Field) -> Iterator[Field]:

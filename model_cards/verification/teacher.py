@@ -39,6 +39,10 @@ def load_teacher(
 
     place = LocalFolder(target) if isinstance(target, Path) else _place(target)
     if isinstance(place, LocalFolder):
+        if not place.path.is_dir():
+            raise FileNotFoundError(
+                f"the teacher's folder {place} does not exist; give it, or the id of a model on the Hub"
+            )
         loaded = load_model(place.path)
     else:
         with tempfile.TemporaryDirectory(prefix="evenhand-verify-") as folder:

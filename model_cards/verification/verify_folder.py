@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.evaluation.report import EvaluationReport
 from evenhand.model_cards.published_report import published_report
 from evenhand.model_cards.staging import REPORT
-from evenhand.model_cards.verification.card_rows import card_rows, picture_rows
+from evenhand.model_cards.verification.card_rows import benchmark_rows, card_rows, picture_rows
 from evenhand.model_cards.verification.claimed_evaluators import PlannedEntry, plan_entries
 from evenhand.model_cards.verification.consistency import consistency_row
 from evenhand.model_cards.verification.entry_rows import Loaded, entry_rows
@@ -102,7 +102,8 @@ def _report_file_rows(report: Mapping[str, Any], published: Mapping[str, Any]) -
 
 
 def _card_rows(files: PublishedFiles, report: Mapping[str, Any]) -> list[Row]:
-    return [*card_rows(files.folder, report, metadata.version("evenhand")), *picture_rows(files.folder, report)]
+    rows = card_rows(files.folder, report, metadata.version("evenhand"))
+    return [*rows, *benchmark_rows(files.folder, report), *picture_rows(files.folder, report)]
 
 
 def _recomputed_rows(

@@ -1,5 +1,6 @@
 """Sentences per second: what is timed, how the numbers come from the times, and what is refused."""
 
+import platform
 import time
 
 import numpy as np
@@ -32,6 +33,7 @@ def passes(tiny_distilbert, monkeypatch):
         return forward(**inputs)
 
     monkeypatch.setattr(body_of(tiny_distilbert), "forward", slower)
+    monkeypatch.setattr(tiny_distilbert, "forward", lambda **inputs: pytest.fail("the head was timed too"))
     return seen
 
 
@@ -109,9 +111,13 @@ def test_it_stands_in_a_report_with_the_machine(tiny_folder, tmp_path):
         EvaluationReport.from_dict(broken)
 
 
-def test_the_machine_is_described_without_its_name_on_the_network():
-    import platform
+def test_of_a_gpu_its_own_name_is_told_beside_the_processors(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    found = hardware(torch.device("cuda", 0))
+    assert (found["device"], found["name"], found["processor"]) == ("cuda", "a GPU", processor())
 
+
+def test_the_machine_is_described_without_its_name_on_the_network():
     found = hardware("cpu")
     assert found.keys() == {"device", "name", "processor", "cpu_cores", "threads"}
     assert found["device"] == "cpu" and found["name"] == found["processor"] == processor() != ""

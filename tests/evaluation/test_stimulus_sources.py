@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from evenhand.evaluation.seat import Seat
 from evenhand.evaluation.stimuli import (
     CONTROL_TESTS,
     DEFAULT_FAMILIES,
@@ -118,3 +119,8 @@ def test_unknown_families_are_refused_in_one_line(families, fault):
 def test_a_family_that_this_source_lacks_is_refused(own_file):
     with pytest.raises(ValueError, match=r"families: 'gender' is not in own\.yaml; use: custom, other"):
         load_stimuli(own_file).of_families(["gender"])
+
+
+def test_stimuli_that_are_made_already_are_what_is_run():
+    made = builtin_stimuli().select(["C6"])
+    assert load_stimuli(made) is made and Seat(stimuli=made).loaded_stimuli.tests == made.tests

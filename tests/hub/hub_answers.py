@@ -1,6 +1,7 @@
 """What each route of the Hub answers."""
 
 import base64
+import fnmatch
 import hashlib
 import json
 import math
@@ -181,11 +182,12 @@ class Answers:
         if "create_pr" not in self.query:
             self._writable(kind, repo_id)
         files = repository.commit_of(revision).files
-        answers = []
+        answers, ignored = [], files[".gitignore"].content.decode().split() if ".gitignore" in files else []
         for asked in self.data["files"]:
             sample, path = base64.b64decode(asked["sample"]), asked["path"]
             mode = repository.upload_mode(path, asked["size"], sample, revision)
-            answer = {"path": path, "uploadMode": mode, "shouldIgnore": False}
+            ignore = any(fnmatch.fnmatch(path, pattern) for pattern in ignored)
+            answer = {"path": path, "uploadMode": mode, "shouldIgnore": ignore}
             if path in files:
                 answer["oid"] = files[path].sha256 if files[path].lfs else files[path].blob_id
             answers.append(answer)

@@ -7,10 +7,7 @@ import pytest
 from folder_contents import contents
 from huggingface_hub import HfApi
 
-from evenhand.launch.command import main
 from evenhand.model_cards import publish, verify
-from evenhand.model_cards.amplification_gate import Gate
-from evenhand.model_cards.hand_written import read_blocks
 from evenhand.model_cards.hub.target import HubRepository
 
 HERE = HubRepository("ada/student")
@@ -73,109 +70,7 @@ def test_what_the_checks_refuse_reaches_nothing(hub, api, run, facts):
     assert hub.repositories == {} and not (run / "published").exists()
 
 
-# --- the command -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def command(api, run, quick, monkeypatch, tmp_path):
-    """``evenhand publish RUN …`` as ada, in a folder of its own; the run has a recipe that names a licence."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: api)  # the user's login and HF_ENDPOINT, read at import
-    recipe = {
-        "teacher": {"path": "/somewhere/teacher"},
-        "corpus": {"sources": [{"path": "text.txt"}]},
-        "publish": {"licence": "mit", "title": "A student"},
-    }
-    (run / "recipe.yaml").write_text(json.dumps(recipe))
-    return lambda *words: main(["publish", str(run), *words])
-
-
-def test_the_command_lists_publishes_and_prints_the_address(command, hub, capsys):
-    assert command("ada/student", "--dry-run") == 0
-    assert "Dry run: nothing was published" in capsys.readouterr().out and hub.requests == []
-    assert command("ada/student") == 0
-    printed = capsys.readouterr().out
-    assert f"Published ada/student: {hub.address}/ada/student" in printed and "model.safetensors" in printed
-    assert "license: mit" in hub.repository("ada/student").files()["README.md"].decode()
-    assert command("ada/student@tested", "--output-dir", "elsewhere") == 0
-    assert "model.safetensors" in hub.repository("ada/student").files("tested")
-    assert command("./folder") == 0 and command("folder") == 0
-    assert "nothing changed" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "line"),
-    [
-        (["student"], 2, "'student' is neither an existing folder nor OWNER/NAME; write ./PATH for a new folder"),
-        (
-            ["run/new"],
-            2,
-            "run/new may be a new folder in ./run or a repository on the Hub; write ./run/new or hf://run/new",
-        ),
-        (["a/b/c"], 2, "neither an existing folder nor OWNER/NAME"),
-        (["ada/stu dent"], 2, "no repository of the Hub"),
-        (["./folder", "--private"], 2, "--private is for the Hub, and folder is a folder"),
-        (["./folder", "--create-pr"], 2, "--create-pr is for the Hub"),
-        (["./folder", "--output-dir", "x"], 2, "--output-dir is for the Hub"),
-        (["ada/student", "--create-pr", "--revision", "dev"], 2, "leave the revision out"),
-        (["ada/student", "--create-pr", "--private"], 2, "give one of them"),
-        (["ada/student@dev", "--revision", "main"], 2, "name two revisions"),
-        (["ada/student@" + "a" * 40], 2, "is a commit, which cannot be changed"),
-        (["ada/student@refs/pr/7"], 2, "ada/student has no refs/pr/7"),
-        (["ada/student", "--create-pr"], 2, "ada/student does not exist"),
-        (["eve/student"], 1, "eve/student was not published: eve is not ada: use a name of yours"),
-    ],
-)
-def test_what_cannot_be_is_one_line_and_an_exit_code(command, hub, run, capsys, words, code, line):
-    assert command(*words) == code
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("evenhand publish: ") and line in error
-    assert all(repository.private for repository in hub.repositories.values()) and hub.shown in ([], [{}])
-
-
-# --- who may, and what is there ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    ("token", "line"),
-    [
-        ("hf_nobodys", "answered 401; the token is not valid: log in again"),
-        ("hf_TheTokenOfAdaWithRead0123456789", "the token may only read: use one with write access"),
-        (None, "no login to the Hub: run 'hf auth login' or set HF_TOKEN"),
-    ],
-)
-def test_a_token_that_cannot_publish_is_found_before_anything_is_staged(hub, run, facts, monkeypatch, token, line):
-    hub.add_user("ada", role="read")
-    monkeypatch.setattr("huggingface_hub.hf_api.get_token", lambda: None)
-    with pytest.raises(RuntimeError, match=line) as refused:
-        publish(run, HERE, facts, api=HfApi(endpoint=hub.address, token=token))
-    assert "\n" not in str(refused.value) and not (token and token in str(refused.value))
-    assert hub.repositories == {} and not (run / "published").exists()
-
-
-@pytest.mark.usefixtures("quick")
-def test_no_network_is_one_line_within_seconds(hub, run, facts, pauses, monkeypatch):
-    nowhere = HfApi(endpoint="http://127.0.0.1:9", token=hub.token)
-    with pytest.raises(RuntimeError, match=r"the Hub cannot be reached \(ConnectError\): check the network"):
-        publish(run, HERE, facts, api=nowhere)
-    assert sum(pauses) <= 5
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(RuntimeError, match="offline mode is on; unset HF_HUB_OFFLINE, or use --dry-run"):
-        publish(run, HERE, facts, api=nowhere)
-    assert not (run / "published").exists()
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_token_of_unknown_rights_is_refused_by_the_hub_in_one_line(hub, run, facts):
-    """Fine-grained tokens do not say which organisations they may write to."""
-    eves = HfApi(endpoint=hub.address, token=hub.add_user("eve", role="fineGrained"))
-    with pytest.raises(RuntimeError, match="answered 403; the token may not write to ada/student"):
-        publish(run, HERE, facts, api=eves)
-    hub.add_repository("ada/student")
-    with pytest.raises(RuntimeError, match="answered 403; the token may not write to ada/student"):
-        publish(run, HERE, facts, api=eves)
-    assert hub.repository("ada/student").files() == {}
+# --- what is there already, and where it goes --------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("quick")
@@ -195,26 +90,26 @@ def test_a_repository_of_the_same_name_and_another_type_is_another_repository(hu
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(
-    ("files", "line"),
-    [
-        ({"model.gguf": "weights"}, r"holds something else \(model.gguf\)"),
-        ({"README.md": "---\nlicense: mit\n---\n\n# My own card"}, "holds a card that is not evenhand's"),
-        ({"README.md": "no front matter"}, "holds a card that is not evenhand's"),
-        ({"card_facts.json": "{}"}, r"holds something else \(card_facts.json\)"),
-        (
-            {"card_facts.json": '{"schema": "evenhand-card-facts"}', "pytorch_model.bin": b"\0"},
-            "holds pytorch_model.bin",
-        ),
-        ({"modeling.py": "import os"}, "holds modeling.py, which would be loaded"),
-    ],
-)
-def test_a_repository_of_something_else_is_left_as_it_is(hub, api, run, facts, files, line):
-    repository = hub.add_repository("ada/student", files=files)
-    before = repository.files()
-    with pytest.raises(ValueError, match=line):
+def test_a_gitignore_that_would_keep_a_file_out_is_one_line_and_no_commit(hub, api, run, facts):
+    repository = hub.add_repository("ada/student", files={".gitignore": "*.json"})
+    with pytest.raises(ValueError, match=r"the \.gitignore of ada/student keeps card_facts\.json out"):
         publish(run, HERE, facts, api=api)
-    assert repository.files() == before and hub.calls("commit") == 0 and not (run / "published").exists()
+    assert set(repository.files()) == {".gitignore"} and hub.calls("commit") == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_new_repository_that_does_not_hold_what_was_sent_stays_private(hub, api, run, facts):
+    def damage():
+        repository = hub.repository("ada/student")
+        (large,) = [oid for oid, content in repository.large_files.items() if content.startswith(b"\x89PNG")]
+        repository.large_files[large] = b"\x89PNG but another"
+
+    hub.meanwhile("commit", damage)
+    with pytest.raises(
+        RuntimeError, match=r"does not hold figures/seat\.png as it was sent; run the same command again"
+    ):
+        publish(run, HERE, facts, api=api)
+    assert hub.repository("ada/student").private and hub.shown == [{}]
 
 
 @pytest.mark.usefixtures("quick")
@@ -257,6 +152,25 @@ def test_files_of_an_earlier_student_go_in_the_same_commit_and_those_of_the_owne
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_folder_is_published_without_the_hub_and_a_dry_run_writes_nothing(run, facts, tmp_path):
+    folder = tmp_path / "out" / "student"
+    dry = publish(run, folder, facts, dry_run=True)
+    assert not folder.parent.exists() and f"This would go to the folder {folder}" in dry.summary()
+    first, again = publish(run, folder, facts), publish(run, folder, facts)
+    assert first.changed and not again.changed and first.url is None
+    assert first.files == again.files == dry.files == {name: len(data) for name, data in contents(folder).items()}
+    assert publish(run, folder, dataclasses.replace(facts, author="Grace")).changed
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_note_of_begun_repositories_that_was_changed_by_hand_is_one_line(hub, api, run, facts):
+    (run / "publishing.json").write_text('{"begun": "ada/student"}')
+    with pytest.raises(ValueError, match=r"publishing\.json was changed by hand; delete it"):
+        publish(run, HERE, facts, api=api)
+    assert hub.repositories == {}
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_revision_is_a_branch_made_where_it_is_missing(hub, api, run, facts, tmp_path):
     branch = HubRepository("ada/student", "v2")
     published = publish(run, branch, facts, api=api)
@@ -291,111 +205,3 @@ def test_a_front_matter_that_the_hub_refuses_is_one_line(hub, api, run, facts):
     with pytest.raises(ValueError, match=r'Invalid metadata in README.md. - "license" must be one of'):
         publish(run, HERE, odd, api=api)
     assert hub.repository("ada/student").private and hub.repository("ada/student").files() == {}
-
-
-# --- licence and gate --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("quick")
-def test_without_a_licence_nothing_is_published_anywhere(hub, api, run, facts, tmp_path):
-    for target in (HERE, tmp_path / "folder"):
-        with pytest.raises(RuntimeError, match="no licence is known, and none is guessed"):
-            publish(run, target, dataclasses.replace(facts, licence=None), api=api)
-    assert hub.requests == [] and not (tmp_path / "folder").exists()
-
-
-@pytest.mark.usefixtures("quick")
-def test_amplification_needs_a_reason_that_stands_in_the_card(hub, api, run, facts, monkeypatch):
-    assert Gate().reasons(json.loads((run / "report.json").read_text())) == []
-    passing = publish(run, HERE, facts, accept_amplification="none needed", api=api)
-    assert "the reason to accept it is not in the card" in passing.summary()
-    assert b"none needed" not in b"".join(contents(passing.folder).values())
-    monkeypatch.setattr(Gate, "reasons", lambda gate, report: ["mean |d| is worse", "so is C6"])
-    with pytest.raises(
-        RuntimeError, match=r"not published: mean \|d\| is worse \(and 1 more\); publish it with --accept"
-    ):
-        publish(run, HERE, facts, api=api)
-    with pytest.raises(ValueError, match="accepted_amplification must say something"):
-        publish(run, HERE, facts, accept_amplification=" ", api=api)
-    assert hub.calls("commit") == 1
-    published = publish(run, HERE, facts, accept_amplification="kept to study why", api=api)
-    assert "kept to study why" in hub.repository("ada/student").files()["README.md"].decode() and published.changed
-
-
-# --- hand-written text -------------------------------------------------------------------------------------------------
-
-
-def edited(hub, name, text):
-    """Somebody writes ``text`` into a block of the card on the Hub."""
-    repository = hub.repository("ada/student")
-    card = repository.files()["README.md"].decode()
-    start = f"<!-- hand-written: {name}, kept when the card is made again -->\n"
-    head, rest = card.split(start)
-    end = f"<!-- end of hand-written: {name} -->"
-    repository.edit("README.md", f"{head}{start}\n{text}\n\n{end}{rest.split(end)[1]}")
-
-
-def on_the_hub(hub):
-    return read_blocks(hub.repository("ada/student").files()["README.md"].decode())
-
-
-@pytest.mark.usefixtures("quick")
-def test_text_written_on_the_hub_is_taken_over(hub, api, run, facts):
-    publish(run, HERE, facts, api=api)
-    edited(hub, "limits", "Not for names outside the lists.")
-    published = publish(run, HERE, facts, api=api)
-    assert on_the_hub(hub) == {"limits": "Not for names outside the lists."}
-    assert "hand-written block 'limits': taken from the Hub" in published.summary()
-    # what is staged says so too, so that the card is still what facts and report give
-    assert json.loads((published.folder / "card_facts.json").read_text())["notes"] == on_the_hub(hub)
-    assert not publish(run, HERE, facts, api=api).changed
-
-
-@pytest.mark.usefixtures("quick")
-def test_of_a_block_changed_in_one_place_the_change_wins_and_in_both_nothing_is_published(hub, api, run, facts):
-    ours = dataclasses.replace(facts, notes={"contact": "first", "limits": "ours"})
-    publish(run, HERE, ours, api=api)
-    ours = dataclasses.replace(facts, notes={"contact": "second", "limits": "ours"})
-    publish(run, HERE, ours, api=api)
-    assert on_the_hub(hub) == {"contact": "second", "limits": "ours"}
-    edited(hub, "limits", "theirs")
-    publish(run, HERE, ours, api=api)
-    assert on_the_hub(hub) == {"contact": "second", "limits": "theirs"}
-    edited(hub, "contact", "third")
-    before = hub.repository("ada/student").files()
-    with pytest.raises(ValueError, match=r"'contact' was changed both in the run's README.md and on ada/student"):
-        publish(run, HERE, dataclasses.replace(facts, notes={"contact": "fourth"}), api=api)
-    assert hub.repository("ada/student").files() == before
-    publish(run, HERE, dataclasses.replace(facts, notes={"contact": "third"}), api=api)
-    assert on_the_hub(hub) == {"contact": "third", "limits": "theirs"}
-
-
-@pytest.mark.usefixtures("quick")
-def test_text_emptied_on_the_hub_stays_empty(hub, api, run, facts):
-    ours = dataclasses.replace(facts, notes={"contact": "old address"})
-    publish(run, HERE, ours, api=api)
-    edited(hub, "contact", "")
-    assert "'contact': was emptied on the Hub" in publish(run, HERE, ours, api=api).summary()
-    assert on_the_hub(hub) == {}
-
-
-@pytest.mark.usefixtures("quick")
-def test_an_edit_between_reading_and_committing_stops_and_is_taken_over_the_next_time(hub, api, run, facts):
-    publish(run, HERE, facts, api=api)
-    other = dataclasses.replace(facts, author="Grace")
-    hub.meanwhile("commit", lambda: edited(hub, "contact", "write to me"))
-    with pytest.raises(RuntimeError, match="its card was edited meanwhile; run the same command again"):
-        publish(run, HERE, other, api=api)
-    assert on_the_hub(hub) == {"contact": "write to me"}
-    publish(run, HERE, other, api=api)
-    assert on_the_hub(hub) == {"contact": "write to me"}
-    assert "Grace" in hub.repository("ada/student").files()["README.md"].decode()
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_damaged_marker_on_the_hub_is_one_line(hub, api, run, facts):
-    publish(run, HERE, facts, api=api)
-    card = hub.repository("ada/student").files()["README.md"].decode()
-    hub.repository("ada/student").edit("README.md", card.replace("<!-- end of hand-written: limits -->", ""))
-    with pytest.raises(ValueError, match=r"ada/student: line .* mend it on the Hub first"):
-        publish(run, HERE, facts, api=api)

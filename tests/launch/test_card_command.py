@@ -10,7 +10,7 @@ from evenhand.evaluation import Seat
 from evenhand.evaluation.evaluators import Measured, make_report
 from evenhand.launch.command import main
 from evenhand.launch.recipe import recipe_from_dict
-from evenhand.launch.run_card import check_card
+from evenhand.launch.run_card import check_card, write_card
 from evenhand.model_cards.hand_written import block
 
 SEAT = Seat(tests=["C6", "C6b", "C7", "C7b", "C8", "C8b"])
@@ -95,6 +95,8 @@ def test_a_damaged_block_is_refused_before_anything_is_written(written, capsys):
     assert main(["card", str(written)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and str(path) in error and "hand-written block" in error
+    with pytest.raises(ValueError, match="hand-written block"):
+        write_card(written)
     assert contents(written) == before
 
 

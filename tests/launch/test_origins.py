@@ -1,6 +1,7 @@
 """Revision and licence of a teacher and of data sets, as their own cards state them: read, and never guessed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import datasets
@@ -44,7 +45,9 @@ def snapshot(home, kind: str, name: str, front_matter: str, commit=COMMIT, refer
     card(folder, front_matter)
     if kind == "dataset":
         repository = folder.parent.parent
-        repository.rename(repository.with_name(repository.name.replace("models--", "datasets--")))
+        target = repository.with_name(repository.name.replace("models--", "datasets--"))
+        shutil.copytree(repository, target, dirs_exist_ok=True)
+        shutil.rmtree(repository)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,11 @@ def test_a_hub_that_cannot_be_asked_costs_the_licence_alone(home, monkeypatch, f
     assert teacher_origin("user/model") == {"revision": COMMIT, "licence": {**NOTHING_STATED, "source": None}}
 
 
+def test_of_an_unknown_commit_no_card_is_asked_for(home, monkeypatch):
+    monkeypatch.setattr(origins, "hub_answers", lambda: True)
+    assert teacher_origin("user/model") == UNKNOWN
+
+
 def head_facts(teacher: str, **more) -> dict:
     return {"teacher": teacher, "steps": 4, **more}
 
@@ -162,7 +170,8 @@ def test_a_teacher_that_was_given_a_head_comes_from_where_it_was_published(tmp_p
 def test_a_source_on_the_hub_has_the_commit_that_was_prepared_and_its_cards_licence(home, tmp_path):
     prepared = cache_dataset(home, "user/text", {"train": [{"text": "he read the book"}]})
     rows = datasets.Dataset.from_file(str(next(prepared.glob("*.arrow"))))
-    snapshot(home, "dataset", "user/text", "license: cc-by-sa-3.0")
+    snapshot(home, "dataset", "user/text", "license: cc-by-sa-3.0", COMMIT, None)
+    snapshot(home, "dataset", "user/text", "license: mit", OTHER_COMMIT)  # main has moved on since
     local = write_text(tmp_path / "corpus.txt", 3)
     sources = [CorpusSource(hub="user/text", name="default"), CorpusSource(path=str(local))]
     opened = [RowDocuments(sources[0], rows, None, streaming=False), sources[1].open()]

@@ -15,7 +15,7 @@ DATA = {
     "evenhand/trainer/word_pairs.json", "evenhand/trainer/py.typed", "evenhand/evaluation/py.typed",
     "evenhand/model_cards/py.typed", "evenhand/launch/py.typed", "evenhand/launch/evaluations/minilm_local.yaml",
     "evenhand/evaluation/extended_gender.yaml", "evenhand/evaluation/gender_swaps.yaml",
-    "evenhand/evaluation/modules/seat/seat.py", "evenhand/evaluation/modules/glue/README.md",
+    "evenhand/model_cards/space/requirements.txt", "evenhand/evaluation/modules/seat/seat.py", "evenhand/evaluation/modules/glue/README.md",
 }  # fmt: skip
 
 

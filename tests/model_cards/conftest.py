@@ -1,16 +1,13 @@
 """A tiny run that was really measured, and a report made by hand. The report is as the evaluation writes it; its numbers are the published ones of Ahn et al. 2022, table 2."""
 
 import json
-import re
 import shutil
 
 import pytest
-import torch
 from small_run import make_small_run, training_of
-from transformers import BertTokenizer, DistilBertConfig, DistilBertForMaskedLM
+from tiny_encoders import tiny_model, tiny_tokenizer
 
 from evenhand.evaluation import Seat, evaluate_model
-from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.evaluation.verdict import verdict
 from evenhand.model_cards import CardFacts, stage
 from evenhand.model_cards.figures.planted_figure import draw_planted_figure
@@ -297,26 +294,6 @@ def small_once(small_run):
 def small(small_once, tmp_path):
     """A staged folder that a test may tamper with; verifying it takes about a second."""
     return shutil.copytree(small_once, tmp_path / "small")
-
-
-def tiny_tokenizer():
-    words = {word for text in builtin_stimuli().distinct_sentences for word in re.findall(r"\w+", text.lower())}
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *sorted(words)]
-    return BertTokenizer(vocab={token: index for index, token in enumerate(tokens)}, model_max_length=64)
-
-
-def tiny_model(tokenizer, seed):
-    torch.manual_seed(seed)
-    config = DistilBertConfig(
-        vocab_size=len(tokenizer),
-        dim=16,
-        n_layers=1,
-        n_heads=2,
-        hidden_dim=16,
-        max_position_embeddings=64,
-        initializer_range=0.3,
-    )
-    return DistilBertForMaskedLM(config)
 
 
 def write_sent_bias(folder):

@@ -131,6 +131,7 @@ def grid_entry(flipped=2):
         "sign_flips": {"sent-weat6": {"cells": flipped, "of": 4}},
         "headline": {"pooling": "mean", "layer": 1},
         "n_sentences": 321,
+        "stimuli": {"source": "builtin", "name": "builtin stimuli", "sha256": "5" * 64},
         "note": None,
         "measure": "seat_sensitivity",
         "scores": [],

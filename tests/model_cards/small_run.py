@@ -22,6 +22,7 @@ def make_small_run(folder, data, stimuli, save_model, training):
     from evenhand.evaluation import Glue
     from evenhand.evaluation.crows_pairs import CrowsPairs
     from evenhand.evaluation.pseudo_perplexity import PseudoPerplexity
+    from evenhand.evaluation.speed import Speed
 
     save_model(folder / "student", 1)
     save_model(folder / "teacher", 0)
@@ -33,6 +34,7 @@ def make_small_run(folder, data, stimuli, save_model, training):
         CrowsPairs(data=data / "pairs.csv"),
         PseudoPerplexity(data=data / "text.txt", max_sentences=6, min_words=3),
         Glue(data=data / "glue", tasks=["sst2"], epochs=1, batch_size=8),
+        Speed(batch_size=4, seconds=0.05),
     ]
     evaluate_model(folder / "student", folder / "teacher", evaluators, training(folder)).save(folder / "report.json")
     return folder

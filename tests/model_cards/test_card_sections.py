@@ -69,13 +69,13 @@ def test_times_are_told_in_their_own_unit(report, seconds, text):
 
 
 def test_the_loss_curve_is_a_table_whose_last_row_is_the_last_step(report):
-    curve = [{"step": 10 * i, "loss": 9.0 - i / 100, "ce": 0.5, "mlm": None} for i in range(1, 101)]
+    curve = [{"step": 10 * i, "loss": 9.0 - i / 100, "ce": 0.5, "mlm": None} for i in range(1, 102)]
     report["training"]["loss_curve"] = curve
     lines = section(build_card(report, CardFacts()), "How it was distilled").splitlines()
     start = lines.index("| step | loss | ce |")
     rows = [line for line in lines[start + 2 :] if re.match(r"\| [\d,]+ \| [\d.]+ \| [\d.]+ \|$", line)]
-    assert rows[0] == "| 10 | 8.990 | 0.500 |" and rows[-1] == "| 1,000 | 8.000 | 0.500 |"
-    assert len(rows) <= 41 and f"{len(rows)} of 100 logged steps" in "\n".join(lines)
+    assert rows[0] == "| 10 | 8.990 | 0.500 |" and rows[-1] == "| 1,010 | 7.990 | 0.500 |"
+    assert len(rows) <= 41 and f"{len(rows)} of 101 logged steps" in "\n".join(lines)
 
 
 def test_every_picture_has_text_for_those_who_do_not_see_it_and_its_numbers_beside_it(report):
@@ -132,12 +132,11 @@ def test_the_numbers_that_were_taken_are_counted(report):
 
 def test_the_expected_time_follows_from_the_measured_speed(report):
     complete(report)
-    # one table of built-in sentences (1,234 of them) at 400 sentences a second
-    seconds = 1234 / 400 + LOADING_SECONDS + TABLE_SECONDS
-    assert f"Expected time: about {round(seconds, -1):.0f} s" in build_card(report, CardFacts())
+    # a table of 1,234 built-in sentences and the grid of 321, at 400 sentences a second
+    fixed = LOADING_SECONDS + 2 * TABLE_SECONDS
+    assert f"Expected time: about {round(1555 / 400 + fixed, -1):.0f} s" in build_card(report, CardFacts())
     report["measures"]["speed"][0]["model"]["scores"][0]["value"] = 2.0
-    minutes = (1234 / 2 + LOADING_SECONDS + TABLE_SECONDS) / 60
-    assert f"Expected time: about {minutes:.0f} min" in build_card(report, CardFacts())
+    assert f"Expected time: about {(1555 / 2 + fixed) / 60:.0f} min" in build_card(report, CardFacts())
 
 
 def test_data_licences_are_declared_read_or_not_recorded(report):
@@ -219,3 +218,21 @@ def test_a_training_record_of_another_shape_is_one_clear_line(report, change):
     with pytest.raises(ValueError, match=r"distil again|another shape|where a number belongs") as error:
         build_card(report, CardFacts())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("with_teacher", [True, False])
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(report, with_teacher):
+    complete(report)
+    if not with_teacher:
+        report["reference"] = None
+        for entries in report["measures"].values():
+            for entry in entries:
+                entry |= {"reference": None, "comparison": None}
+    lines = [line for line in build_card(report, CardFacts()).splitlines() if not line.startswith("<")]
+    widths, tables = None, 0
+    for line in lines:
+        cells = len(re.split(r"(?<!\\)\|", line)) if line.startswith("|") else None
+        tables += cells is not None and widths is None
+        assert cells is None or widths in (None, cells), line
+        widths = cells
+    assert tables >= 10

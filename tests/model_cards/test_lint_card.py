@@ -128,61 +128,57 @@ def test_a_card_without_a_known_licence_is_refused_and_the_teachers_own_is_one(r
     assert lint_card(build_card(report, facts, FIGURES), report, facts, folder) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("TODO: say more.", "TODO"),
-        ("[More Information Needed]", "[More Information Needed]"),
-        ("[more information needed]", "[more information needed]"),
-        ("Written by [your name].", "[your name]"),
-        ("Write to {{ contact }}.", "{{ contact }}"),
-        ("Load my-model-name.", "my-model-name"),
-        ("Lorem ipsum dolor.", "Lorem ipsum"),
-    ],
-)
-def test_a_placeholder_is_named_with_its_line(report, lint, text, found):
-    card = with_note(report, f"Fine.\n\n{text}")
-    assert (
-        f"README.md:{line_of(card, card.index(text))}: a placeholder is left: {found!r}; fill it in or take it out"
-        in lint(card)
-    )
+def one_by_one(lint, report, texts):
+    """For each of the texts, paragraphs of one hand-written block, its line in the card and what was found on that line."""
+    card = with_note(report, "\n\n".join(texts))
+    problems = lint(card)
+    lines = [line_of(card, card.index(f"\n{text}\n") + 1) for text in texts]
+    found = [[p.split(": ", 1)[1] for p in problems if p.startswith(f"README.md:{line}: ")] for line in lines]
+    assert sum(map(len, found)) == len(problems)
+    return found
 
 
-@pytest.mark.parametrize("text", ["A todo list; what else?", "[a link](report.json)", "`x: {y}`"])
-def test_ordinary_text_is_no_placeholder(report, lint, text):
-    assert lint(with_note(report, text)) == []
+def test_placeholders_are_named_with_their_lines(report, lint):
+    texts = {
+        "TODO: say more.": "TODO",
+        "[More Information Needed]": "[More Information Needed]",
+        "[more information needed]": "[more information needed]",
+        "Written by [your name].": "[your name]",
+        "Write to {{ contact }}.": "{{ contact }}",
+        "Load my-model-name.": "my-model-name",
+        "Lorem ipsum dolor.": "Lorem ipsum",
+    }
+    problems = one_by_one(lint, report, texts)
+    assert problems == [[f"a placeholder is left: {found!r}; fill it in or take it out"] for found in texts.values()]
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("![a plot](figures/none.png)", "picture 'figures/none.png' does not exist"),
-        ("![a plot](report.json.png)", "does not exist"),
-        ("![](figures/seat.png)", "picture figures/seat.png has no alternative text"),
-        ("[x](training.json)", "link 'training.json' does not exist"),
-        ("[x](../other/README.md)", "leads out of what is published"),
-        ("[x](/report.json)", "leads out of what is published"),
-        ("[x](#no-such-part)", "has no heading: nothing here is named 'no-such-part'"),
-        ("[x]()", "leads nowhere"),
-        ("[x][label]\n\n[label]: gone.md", "link 'gone.md' does not exist"),
-    ],
-)
-def test_a_link_or_picture_that_leads_nowhere_is_named_with_its_line(report, lint, text, problem):
-    card = with_note(report, f"First.\n\n{text}")
-    [line] = [line for line in lint(card) if problem in line]
-    assert line.startswith(f"README.md:{line_of(card, card.index(text))}: ")
+def test_ordinary_text_and_links_to_what_is_published_or_elsewhere_are_fine(report, lint):
+    links = ("report.json", "report.json#L3", "figures/", "figures/seat.png", "./config.json", "https://example.org/a")
+    texts = [
+        *(f"[x]({link})" for link in links),
+        "<https://example.org>",
+        "[x](mailto:a@example.org)",
+        "`[x](gone.md)`",
+    ]
+    texts += ["![a plot](figures/seat.png)", "A todo list; what else?", "[your results](report.json)", "`x: {y}`"]
+    assert one_by_one(lint, report, texts) == [[]] * len(texts)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("[x](report.json)", "[x](report.json#L3)", "[x](figures/)", "[x](figures/seat.png)", "[x](./config.json)"),
-        *("[x](https://example.org/a)", "<https://example.org>", "[x](mailto:a@example.org)", "`[x](gone.md)`"),
-        "![a plot](figures/seat.png)",
-    ],
-)
-def test_a_link_to_what_is_published_or_elsewhere_is_fine(report, lint, text):
-    assert lint(with_note(report, text)) == []
+def test_links_and_pictures_that_lead_nowhere_are_named_with_their_lines(report, lint):
+    texts = {
+        "![a plot](figures/none.png)": "picture 'figures/none.png' does not exist",
+        "![a plot](report.json.png)": "picture 'report.json.png' does not exist",
+        "![](figures/seat.png)": "picture figures/seat.png has no alternative text",
+        "[x](training.json)": "link 'training.json' does not exist",
+        "[x](/report.json)": "link '/report.json' leads out of what is published",
+        "[x](#no-such-part)": "link '#no-such-part' has no heading",
+        "[x]()": "link '' leads nowhere",
+        "[x][label]": "link 'gone.md' does not exist",
+    }
+    problems = one_by_one(lint, report, {**texts, "[label]: gone.md": ""})
+    assert [line[0].split(":")[0] for line in problems[:-1]] == list(texts.values()) and problems[-1] == []
+    [outside] = one_by_one(lint, report, ["[x](../other/README.md)"])
+    assert any("leads out of what is published" in problem for problem in outside)
 
 
 def test_an_anchor_is_that_of_a_heading_of_the_card(card, report, lint):
@@ -301,8 +297,18 @@ def test_a_report_with_nan_or_of_another_schema_is_refused_in_one_line(card, rep
         assert "\n" not in str(caught.value)
 
 
-def test_every_check_is_listed_once_and_finds_something_here():
+def test_every_check_is_listed_once():
     assert len(set(card_checks.CHECKS)) == len(card_checks.CHECKS) == 9
+
+
+def test_a_card_alone_is_checked_for_what_needs_no_report(card, folder):
+    wrong = re.sub(r"(type: seat_effect_size\n\s+value: )\S+", r"\g<1>.nan", card, count=1) + "\n[x](gone.md)\n"
+    first, *others = card_checks.lint_card_alone(wrong, folder)
+    assert "its numbers cannot be compared with a report" in first
+    assert [re.sub(r":\d+:", ":", line).split(" (")[0] for line in others] == [
+        "README.md: value of sent-weat6-mean-builtin in the model-index is nan",
+        "README.md: link 'gone.md' does not exist: gone.md is not among the files that are published",
+    ]
 
 
 def test_problems_are_lines_in_the_cards_order(card, lint):

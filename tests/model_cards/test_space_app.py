@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("selenium", reason="needs selenium (the extra [test])")
 from browser import browser, needs_browser, screenshot, set_scheme, set_viewport
-from conftest import tiny_model, tiny_tokenizer
 from selenium.webdriver import Keys
+from tiny_encoders import tiny_model, tiny_tokenizer
 
 from evenhand.evaluation import Seat
 from evenhand.evaluation.paired_difference import compare_results

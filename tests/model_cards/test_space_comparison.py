@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 import torch
 import transformers
-from conftest import tiny_model, tiny_tokenizer
-from transformers import DistilBertModel, RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
+from tiny_encoders import tiny_model, tiny_tokenizer
+from transformers import AddedToken, DistilBertModel, RobertaConfig, RobertaForMaskedLM, RobertaTokenizer
 
 from evenhand.evaluation import Seat
 from evenhand.evaluation.models import weights_sha256
@@ -139,7 +139,9 @@ def test_a_vocabulary_with_blanks_before_words_gives_the_form_that_belongs_into_
     tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"Ġheshaytrwmnoi.", "he", "she", "Ġhe", "Ġs", "Ġshe", "He"]
     merges = [("h", "e"), ("s", "he"), ("Ġ", "he"), ("Ġ", "s"), ("Ġ", "she"), ("H", "e")]
     vocabulary = {token: i for i, token in enumerate([*dict.fromkeys(tokens), "H"])}
-    tokenizer = RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=32)
+    # as published: the mask takes the blank before it
+    mask = AddedToken("<mask>", lstrip=True, special=True)
+    tokenizer = RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=32, mask_token=mask)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     torch.manual_seed(0)
     model = RobertaForMaskedLM(RobertaConfig(vocab_size=len(vocabulary), max_position_embeddings=40, **sizes)).eval()
