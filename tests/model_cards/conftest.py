@@ -4,13 +4,14 @@ import json
 import shutil
 
 import pytest
-from small_run import make_small_run, training_of
+from small_run import make_small_run, remembered, training_of
 from tiny_encoders import tiny_model, tiny_tokenizer
 
 from evenhand.evaluation import Seat, evaluate_model
 from evenhand.evaluation.verdict import verdict
 from evenhand.model_cards import CardFacts, stage
 from evenhand.model_cards.figures.planted_figure import draw_planted_figure
+from evenhand.model_cards.verification import entry_rows
 
 FACTS = CardFacts(licence="apache-2.0", author="Someone", repo_id="someone/tiny-student", base_model="someone/teacher")
 LABELS = ["6", "6b", "7", "7b", "8", "8b"]
@@ -294,6 +295,17 @@ def small_once(small_run):
 def small(small_once, tmp_path):
     """A staged folder that a test may tamper with; verifying it takes about a second."""
     return shutil.copytree(small_once, tmp_path / "small")
+
+
+@pytest.fixture(scope="session")
+def known_results():
+    return {}
+
+
+@pytest.fixture
+def same_runs_once(known_results, monkeypatch):
+    """While verifying, what an evaluator with the same settings finds on the same model is computed once in all tests."""
+    monkeypatch.setattr(entry_rows, "_run", remembered(entry_rows._run, known_results))
 
 
 def write_sent_bias(folder):

@@ -65,3 +65,17 @@ def training_of(run, record):
         facts = model_facts(*load_model(run / role), role, role)
         record[role] |= {key: facts[key] for key in facts.keys() & record[role].keys()}
     return record
+
+
+def remembered(run, known):
+    """``run(evaluator, (model, tokenizer))``, or what it gave before for these settings, weights, tokenizer and configuration."""
+
+    def run_once(evaluator, loaded):
+        model, tokenizer = loaded
+        facts = model_facts(model, tokenizer, "", "")
+        key = (repr(evaluator), facts["weights_sha256"], facts["tokenizer_sha256"], model.config.to_json_string())
+        if key not in known:
+            known[key] = run(evaluator, loaded)
+        return known[key]
+
+    return run_once

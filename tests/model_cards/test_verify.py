@@ -24,7 +24,7 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def pictures_of_a_report_are_drawn_once(drawn, monkeypatch):
+def pictures_of_a_report_are_drawn_once(drawn, monkeypatch, same_runs_once):
     """Drawing takes longer than all else that verification does with a tiny model."""
 
     def draw(report, folder):

@@ -11,7 +11,7 @@ from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHEC
 
 
 @pytest.fixture(autouse=True)
-def without_the_card(monkeypatch):
+def without_the_card(monkeypatch, same_runs_once):
     """What is tested here does not look at card and pictures."""
     monkeypatch.setattr(verify_folder, "_card_rows", lambda *arguments: [])
 
