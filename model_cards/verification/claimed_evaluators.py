@@ -158,14 +158,21 @@ def _on_stimuli(
 
 
 def _on_data(measure: str, index: int, entry: Mapping[str, Any], own: Mapping[str, Any]) -> PlannedEntry:
-    """An entry of another measure, on the data that are given, or on the Hub's where the report's came from there."""
+    """An entry of another measure, on the data that are given, or on the Hub's where the report's came from there; a measure may need none."""
+    if any(key not in entry for key in RESULTS):
+        return PlannedEntry(measure, index, entry, None, "its entry is not of the form that evaluators write")
     data = entry.get("data")
+    if data is None:
+        return _planned(measure, index, entry, _evaluator(measure, entry, own))
     if not isinstance(data, Mapping) or "sha256" not in data:
         return PlannedEntry(measure, index, entry, None, "the report does not say on which data it was computed")
     if "data" not in own and not str(data.get("source", "")).startswith("hub"):
         raise ValueError(f"{measure} needs data=PATH: the report's are {data.get('name')}, of one's own")
     evaluator = _evaluator(measure, entry, {"data": "hub", **own})
-    actual = evaluator.settings()["data"]["sha256"]
+    try:
+        actual = evaluator.settings()["data"]["sha256"]
+    except TypeError as error:
+        raise ValueError(f"the report's settings of {measure} are no settings of it: {error}") from None
     if actual != data["sha256"]:
         reason = f"the data at {own.get('data', 'the Hub')} are not those of the report (their hash differs)"
         return PlannedEntry(measure, index, entry, None, reason)
@@ -205,7 +212,8 @@ def _evaluator(measure: str, entry: Mapping[str, Any], own: Mapping[str, Any]) -
     from evenhand.evaluation.evaluators import EVALUATORS
 
     cls, names, result = EVALUATORS[measure], _NAMES.get(measure, {}), entry["model"] or entry["reference"] or {}
-    arguments = dict(own)
+    known = {argument.name for argument in dataclasses.fields(cls)}
+    arguments = {name: value for name, value in own.items() if name in known}
     for argument in dataclasses.fields(cls):
         name = names.get(argument.name, argument.name)
         if argument.name in own or name in ("data", "stimuli"):

@@ -74,7 +74,10 @@ def _published(result: Any) -> dict[str, Any] | None:
 def _settings_row(title: str, planned: PlannedEntry) -> Row:
     """The data or stimuli by their hash, and the settings that are not used but follow from them."""
     entry, wrong = planned.entry, list(planned.settings_differ)
-    kind = "stimuli" if "stimuli" in entry else "data"
+    kind = next((key for key in ("stimuli", "data") if key in entry), None)
+    settings = tuple((*planned.field, key) for key in entry if key not in RESULTS)
+    if kind is None:
+        return Row(f"{title}: settings", RECOMPUTED, None, None, not wrong, "; ".join(wrong) or None, settings)
     for side in ("model", "reference"):
         held = entry[side]
         if held is not None and any(
@@ -83,9 +86,7 @@ def _settings_row(title: str, planned: PlannedEntry) -> Row:
             wrong.append(f"{side} names other {kind} or pooling")
     actual = planned.evaluator.settings()[kind]["sha256"]
     hashes = [_hash_text(entry[kind]["sha256"]), _hash_text(actual)]
-    settings = [key for key in entry if key not in RESULTS and key != kind]
-    scope = tuple((*planned.field, key) for key in (*settings, kind))
-    return Row(f"{title}: {kind} and settings", HASH_ONLY, *hashes, not wrong, "; ".join(wrong) or None, scope)
+    return Row(f"{title}: {kind} and settings", HASH_ONLY, *hashes, not wrong, "; ".join(wrong) or None, settings)
 
 
 def _hash_text(sha256: Any) -> str:

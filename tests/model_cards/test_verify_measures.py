@@ -1,9 +1,12 @@
 """Further measures and the teacher's numbers, recomputed with the report's settings on the data of whoever verifies."""
 
 import json
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
+from evenhand.evaluation.evaluators import EVALUATORS
 from evenhand.model_cards import verify
 from evenhand.model_cards.verification import verify_folder
 from evenhand.model_cards.verification.measure_comparison import compare_part, loose_tolerance
@@ -150,6 +153,52 @@ def test_a_headline_on_stimuli_that_are_not_at_hand_is_not_verified(small, small
     result = verify(small)
     assert not result.failed and not result.ok
     assert verify(small, small_run.parent / "sent-bias-files").ok
+
+
+def test_settings_of_a_wrong_type_are_one_line(small, data, monkeypatch):
+    unload(monkeypatch)
+    for entry, values in ((("crows_pairs", 0), {"bias_types": [["gender"]]}), (("glue", 0), {"task_names": 3})):
+        change(small, entry, **values)
+        given = {"crows_pairs": {"data": data / "pairs.csv"}, "glue": {"data": data / "glue"}}
+        with pytest.raises(ValueError) as error:
+            verify(small, measures={entry[0]: given[entry[0]]})
+        assert "\n" not in str(error.value)
+
+
+@dataclass(frozen=True)
+class LongWords:
+    """A measure of one's own, on no data: tokens longer than ``letters``."""
+
+    letters: int = 5
+
+    measure = "long_words"
+
+    def settings(self):
+        return {"letters": self.letters}
+
+    def run(self, model, tokenizer):
+        found = sum(len(token) > self.letters for token in tokenizer.get_vocab())
+        return SimpleNamespace(to_dict=lambda: {"measure": self.measure, "found": found})
+
+
+def test_a_measure_of_one_s_own_that_needs_no_data_is_recomputed_when_asked_for(small, small_run, monkeypatch):
+    from evenhand.evaluation.models import load_model
+
+    monkeypatch.setitem(EVALUATORS, "long_words", LongWords)
+    result = LongWords(6).run(*load_model(small_run / "student")).to_dict()
+    nothing = {"reference": None, "comparison": None, "not_applicable": {"model": None, "reference": None}}
+    entry = {"letters": 6, "model": result, **nothing}
+    change(small, (), long_words=[entry])
+    assert row(verify(small), "measure long_words").status == UNCHECKED
+    asked = {"long_words": {}}
+    assert row(verify(small, measures=asked), "measure long_words, student: all else").passed
+    change(small, ("long_words", 0), letters=7)
+    assert not verify(small, measures=asked).ok
+    change(small, ("long_words", 0), letters=6, model={"measure": "long_words", "found": 3})
+    assert not verify(small, measures=asked).ok
+    change(small, (), long_words=[{"letters": 6}])
+    with pytest.raises(ValueError, match="long_words: its entry is not of the form"):
+        verify(small, measures=asked)
 
 
 def test_the_speed_of_another_machine_is_never_called_checked(small):
