@@ -44,7 +44,10 @@ def test_the_first_sentences_name_model_teacher_and_the_plain_difference(report)
     card = body(build_card(report, CardFacts(title="Mixed student")))
     assert "# Mixed student" in card
     assert "3 layers of width 384, 17,000,003 parameters) is a student distilled from teacher (bert, 6 layers" in card
-    assert "over 6 tests is **0.737** [0.50, 0.90], lower than its teacher's **0.992** [0.50, 0.90]; difference -0.255, 95 %" in card
+    assert (
+        "over 6 tests is **0.737** [0.50, 0.90], lower than its teacher's **0.992** [0.50, 0.90]; difference -0.255, 95 %"
+        in card
+    )
     assert "revision not recorded" in card and "Speed-up over its teacher: not measured" in card
     assert "significan" not in card
 

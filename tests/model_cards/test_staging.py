@@ -149,7 +149,11 @@ def test_a_sound_folder_has_no_lint(staged):
         ("training_args.bin", lambda text: "x", "training_args.bin: staging never writes"),
         ("README.md", lambda text: text.replace("model-index:", "model-index: ["), "front matter cannot be read"),
         ("README.md", lambda text: text.split("---\n", 2)[2], "no front matter"),
-        ("README.md", lambda text: text.replace("figures/seat.png", "figures/gone.png"), "'figures/gone.png' does not exist"),
+        (
+            "README.md",
+            lambda text: text.replace("figures/seat.png", "figures/gone.png"),
+            "'figures/gone.png' does not exist",
+        ),
         ("README.md", lambda text: text + "see /home/me/runs/1\n", "machine path '/home/me/runs/1'"),
         ("card_facts.json", lambda text: text.replace("Someone", "hf_" + "a" * 34), "a Hugging Face token"),
         ("report.json", lambda text: text.replace('"seed": 3', '"seed": 4'), "another report's hash"),
