@@ -25,6 +25,10 @@ class Evaluator(Protocol):
     ``measure`` is its key in a report; ``settings()`` is what an entry of the report is filed under and tells two
     entries of one measure apart. Data that a measure needs are read in ``settings()`` at the latest, so that a wrong
     path costs no run.
+
+    A measure that means something only where two models are measured together, such as a speed, has besides `run` a
+    ``run_pair(model, tokenizer, reference, reference_tokenizer)``, which gives both results; it is then called instead
+    of `run` wherever there is a reference.
     """
 
     measure: str

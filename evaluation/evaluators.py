@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -44,11 +44,14 @@ class Measured:
 
     Args:
         facts: what identifies it, `model_facts`.
-        results: one per evaluator, in their order; a `NotApplicable` in the place of a result says why there is none.
+        results: one per evaluator, in their order; a `NotApplicable` in the place of a result says why there is none,
+            ``None`` stands for one that `measure_together` still has to take.
+        path: where it was loaded from.
     """
 
     facts: dict[str, object]
-    results: tuple[Result | NotApplicable, ...]
+    results: tuple[Result | NotApplicable | None, ...]
+    path: str | Path
 
 
 def evaluate_model(
@@ -76,10 +79,12 @@ def evaluate_model(
         FileNotFoundError, ValueError: a model or an evaluator that cannot be used; the message says which.
     """
     chosen = ready([Seat()] if evaluators is None else evaluators)
-    model = measure_model(model_path, "student", chosen, name=name, device=device)
+    alone = reference_path is None
+    model = measure_model(model_path, "student", chosen, name=name, device=device, alone=alone)
     reference = None
-    if reference_path is not None:
-        reference = measure_model(reference_path, "teacher", chosen, name=reference_name, device=device)
+    if not alone:
+        reference = measure_model(reference_path, "teacher", chosen, name=reference_name, device=device, alone=False)
+        model, reference = measure_together(chosen, model, reference, device=device)
     return make_report(chosen, model, reference, training)
 
 
@@ -99,6 +104,7 @@ def measure_model(
     name: str | None = None,
     device: str = "cpu",
     expected_weights: str | None = None,
+    alone: bool = True,
 ) -> Measured:
     """Load one model and run every evaluator on it.
 
@@ -109,6 +115,7 @@ def measure_model(
         name: what to call it; the folder's name by default.
         device: where it runs.
         expected_weights: `weights_sha256` that the model must have; any by default.
+        alone: nothing is compared with it; else the evaluators with a ``run_pair`` are left to `measure_together`.
 
     Raises:
         FileNotFoundError, ValueError: a model that cannot be loaded, or is not the expected one.
@@ -119,15 +126,44 @@ def measure_model(
         raise ValueError(
             f"The {role} at {path} has changed since the student was distilled from it; restore it or distil again."
         )
-    results: list[Result | NotApplicable] = []
+    results: list[Result | NotApplicable | None] = []
     for evaluator in evaluators:
+        if not alone and hasattr(evaluator, "run_pair"):
+            results.append(None)
+            continue
         try:
             results.append(evaluator.run(model, tokenizer))
         except NotApplicable as reason:
             if evaluator.measure == Seat.measure and role == "student":
                 raise ValueError(f"{path}: SEAT cannot be measured, and a report needs it: {reason}") from None
             results.append(reason)
-    return Measured(facts, tuple(results))
+    return Measured(facts, tuple(results), path)
+
+
+def measure_together(
+    evaluators: Sequence[Evaluator], model: Measured, reference: Measured, *, device: str = "cpu"
+) -> tuple[Measured, Measured]:
+    """Both with the results of the evaluators that take two models together; nothing is loaded where there is no such one.
+
+    Args:
+        evaluators: those that `measure_model` had.
+        model, reference: from `measure_model`; a reference serves several models, and is measured again with each.
+        device: where both run, at the same time.
+
+    Raises:
+        FileNotFoundError, ValueError: a model that can no longer be loaded.
+    """
+    of_pairs = [index for index, evaluator in enumerate(evaluators) if hasattr(evaluator, "run_pair")]
+    if not of_pairs:
+        return model, reference
+    loaded = (*load_model(model.path, device), *load_model(reference.path, device))
+    found: tuple[list, list] = list(model.results), list(reference.results)
+    for index in of_pairs:
+        try:
+            found[0][index], found[1][index] = evaluators[index].run_pair(*loaded)
+        except NotApplicable as reason:
+            found[0][index] = found[1][index] = reason
+    return replace(model, results=tuple(found[0])), replace(reference, results=tuple(found[1]))
 
 
 def make_report(
@@ -135,8 +171,16 @@ def make_report(
     model: Measured,
     reference: Measured | None = None,
     training: Mapping[str, object] | None = None,
+    code: Mapping[str, object] | None = None,
 ) -> EvaluationReport:
-    """The report of one measured model beside its reference, each measure compared where both have it."""
+    """The report of one measured model beside its reference, each measure compared where both have it.
+
+    Args:
+        evaluators: those that measured.
+        model, reference: from `measure_model` and, where there is a reference, `measure_together`.
+        training: contents of the run's training.json, or ``None``.
+        code: ``commit`` of the checkout that measured and whether it was ``modified``; ``None`` where that is not known.
+    """
     measures: dict[str, list] = {}
     for index, evaluator in enumerate(evaluators):
         pair = [model.results[index], reference.results[index] if reference else None]
@@ -160,6 +204,7 @@ def make_report(
             "schema_version": SCHEMA_VERSION,
             "evenhand_version": metadata.version("evenhand"),
             "environment": environment(),
+            "code": None if code is None else dict(code),
             "model": model.facts,
             "reference": reference.facts if reference else None,
             "measures": measures,

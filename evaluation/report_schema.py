@@ -13,6 +13,13 @@ class Optional:
         self.shape = shape
 
 
+class Added:
+    """A value of the given shape, which reports of earlier evenhands lack."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+
 class MapOf:
     """An object with any keys, whose values all have the given shape."""
 
@@ -176,6 +183,7 @@ MEASURES = {
 REPORT = {
     "evenhand_version": str,
     "environment": {"python": str, "torch": str, "transformers": str, "platform": str},
+    "code": Added(Optional({"commit": Optional(str), "modified": Optional(bool)})),
     "model": _MODEL,
     "reference": Optional(_MODEL),
     "measures": MapOf([dict]),
@@ -189,7 +197,9 @@ def check_shape(value, shape, where: str) -> None:
     Raises:
         ValueError: the first difference, naming where it is.
     """
-    if isinstance(shape, Optional):
+    if isinstance(shape, Added):
+        check_shape(value, shape.shape, where)
+    elif isinstance(shape, Optional):
         if value is not None:
             check_shape(value, shape.shape, where)
     elif isinstance(shape, Exactly):
@@ -206,6 +216,8 @@ def check_shape(value, shape, where: str) -> None:
     elif isinstance(shape, dict):
         _check_type(value, dict, where)
         for key, inner in shape.items():
+            if key not in value and isinstance(inner, Added):
+                continue
             if key not in value:
                 raise ValueError(f"{where}.{key} is missing")
             check_shape(value[key], inner, f"{where}.{key}")

@@ -27,7 +27,8 @@ class SeatResult:
     ``tests`` is keyed by the stimuli's names (``"sent-weat6"``). ``mean_absolute_effect_size`` is the mean of |d| over
     C6, C6b, C7, C7b, C8 and C8b, and ``None`` (``note`` says why) where one of the six was not run or has no d.
     ``families`` says of each family of tests its mean |d| with interval, what it would be without any association
-    (`noise_floor`), and the smallest d its tests can be expected to find (`detectable_effect`). ``anisotropy`` and
+    (`noise_floor`), the smallest d its tests can be expected to find (`detectable_effect`), and how many distinct sentences they
+    use (``n_sentences``; ``n_distinct_sentences`` is of all tests). ``anisotropy`` and
     ``random_labels`` are checks on whether the numbers can be read at all.
     """
 
@@ -162,6 +163,7 @@ class Seat:
         settings = {"seed": self.seed, "confidence_level": self.confidence_level}
         tests = complete({t.name: measure(t, tables[t.name], **settings) for t in stimuli.tests}, tables)
         of_family = Counter(test.family for test in (*self._source.tests, *self._source.set_aside))
+        n_sentences = {name: len(stimuli.of_families([name]).distinct_sentences) for name in stimuli.families}
         return SeatResult(
             pooling=self.pooling,
             stimuli=stimuli.describe(),
@@ -169,6 +171,7 @@ class Seat:
             tests=tests,
             families={
                 family: summarise({name: tests[name] for name in names}, of=of_family[family], **settings)
+                | {"n_sentences": n_sentences[family]}
                 for family, names in families_of(tests).items()
             },
             anisotropy=anisotropy(vectors),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import cycle, islice
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import nn
 
 from evenhand.evaluation.encoder import body_of, evaluation_mode
 from evenhand.evaluation.hardware import hardware
 from evenhand.evaluation.measure_data import check_settings
+from evenhand.evaluation.pass_times import BUSY, PassTimes, pass_times
 from evenhand.evaluation.resampling import FEWEST_ITEMS, RESAMPLES, percentile_interval
 from evenhand.evaluation.scores import Difference, Score
 from evenhand.evaluation.stimuli import builtin_stimuli
@@ -22,25 +24,22 @@ from evenhand.evaluation.tokenized import TokenizedSentences
 
 KEY, NAME, UNIT = "sentences_per_second", "sentences per second, encoder", "sentences/s"
 BOOTSTRAP = "percentile bootstrap of the median over repeats, 9,999 resamples"
-WARM_UP = 3
-"""Forward passes before the first that is timed: memory is reserved and kernels are chosen in them."""
-FEWEST, MOST = FEWEST_ITEMS + 1, 50
-"""Repeats of a slow and of a fast model."""
-BUSY = 0.2
-"""Spread of the middle half of the repeats, as a share of their median, above which something else took the machine's time."""
+BINOMIAL = "exact binomial interval of the median ratio over repeats, both models timed in turns"
 NOTE = "repeats on one machine; another one, or another load on it, gives other numbers"
 
 
 @dataclass(frozen=True)
 class SpeedResult:
-    """The time of every forward pass of one model.
+    """The time of every repeat of one model.
 
     Args:
         settings: of the evaluator, as they stand in the report.
-        seconds: (n,) of each repeat.
+        seconds: (n,) of a pass, by repeat.
         tokens_per_sentence: of the sentences of the pass, special tokens included; all have as many.
         hardware: of :func:`evenhand.evaluation.hardware.hardware`.
         confidence_level, seed: of intervals.
+        beside: (n,) seconds of the model that was timed in turns with this one, in the same repeats; ``None`` of a model timed alone.
+        disturbances: what else took the machine's time, in words.
     """
 
     settings: dict[str, object]
@@ -49,27 +48,30 @@ class SpeedResult:
     hardware: dict[str, object]
     confidence_level: float
     seed: int
+    beside: np.ndarray | None = None
+    disturbances: tuple[str, ...] = ()
 
     @property
     def sentences_per_second(self) -> float:
         """Of the median repeat."""
-        return float(self.settings["batch_size"] / np.median(self.seconds))
+        return float(self.settings["batch_size"] / _median(self.seconds, self.beside))
 
     @cached_property
     def _draws(self) -> np.ndarray:
-        """(resamples,) sentences a second of the median of repeats drawn with replacement."""
+        """(resamples,) sentences a second of repeats drawn with replacement."""
         n = len(self.seconds)
         drawn = np.random.default_rng(self.seed).integers(n, size=(RESAMPLES, n))
-        return self.settings["batch_size"] / np.median(self.seconds[drawn], axis=1)
+        beside = None if self.beside is None else self.beside[drawn]
+        return self.settings["batch_size"] / _median(self.seconds[drawn], beside)
 
     @property
     def note(self) -> str:
         """What a reader must know of the number."""
         low, middle, high = np.quantile(self.seconds, [0.25, 0.5, 0.75])
         spread = (high - low) / middle
-        if spread <= BUSY:
-            return NOTE
-        return f"{NOTE}; this machine was busy: the middle half of the times spans {spread:.0%} of their median"
+        reasons = [f"the middle half of the times spans {spread:.0%} of their median"] if spread > BUSY else []
+        reasons += self.disturbances
+        return f"{NOTE}; this machine was busy: {', '.join(reasons)}" if reasons else NOTE
 
     @property
     def score(self) -> Score:
@@ -96,35 +98,65 @@ class SpeedResult:
         }
 
     def compare(self, reference: SpeedResult) -> dict[str, object]:
-        """Difference and ratio of two models that were timed one after the other, so that their repeats are not paired; none where they were
-        timed on different machines."""
+        """Difference and ratio of two models that were timed in turns; none of models timed apart, whose times tell the loads of the machine as
+        much as the models.
+
+        The interval of the ratio is that of the median over repeats of the ratio within a repeat; that of the difference holds for the median
+        speed of both, so that both intervals give one verdict.
+        """
         mine, theirs = self.sentences_per_second, reference.sentences_per_second
-        n = min(len(self.seconds), len(reference.seconds))
-        same = self.hardware == reference.hardware
+        apart = self._apart_from(reference)
         interval = ratio_interval = None
-        if same:
-            # in another order: equal seeds have drawn the same repeats of both
-            own, other = self._draws, np.random.default_rng(self.seed).permutation(reference._draws)
-            interval = percentile_interval(own - other, n, self.confidence_level)
-            ratio_interval = percentile_interval(own / other, n, self.confidence_level)
-        note = (
-            (reference.note if self.note == NOTE else self.note)
-            if same
-            else "timed on different machines, whose speeds cannot be compared"
-        )
+        if apart is None:
+            ratio_interval = _median_interval(reference.seconds / self.seconds, self.confidence_level)
+        if ratio_interval:
+            middle, roots = np.sqrt(mine * theirs), np.sqrt(ratio_interval)
+            interval = tuple(float(end) for end in middle * (roots - 1 / roots))
+        note = apart or (reference.note if self.note == NOTE else self.note)
         if self.tokens_per_sentence != reference.tokens_per_sentence:
             note += f"; {self.tokens_per_sentence} tokens a sentence against {reference.tokens_per_sentence}"
         difference = Difference(
-            *(KEY, NAME, mine - theirs if same else None, UNIT, n, interval, self.confidence_level),
-            interval_method=BOOTSTRAP if interval else None,
+            *(KEY, NAME, None if apart else mine - theirs, UNIT, min(len(self.seconds), len(reference.seconds))),
+            *(interval, self.confidence_level),
+            interval_method=BINOMIAL if interval else None,
             better="higher",
             note=note,
         )
         ratio = {
-            "ratio": mine / theirs if same else None,
+            "ratio": None if apart else mine / theirs,
             "ratio_confidence_interval": ratio_interval and list(ratio_interval),
         }
         return {"scores": [difference.to_dict() | ratio]}
+
+    def _apart_from(self, reference: SpeedResult) -> str | None:
+        """Why the two cannot be compared, in words."""
+        if self.hardware != reference.hardware:
+            return "timed on different machines, whose speeds cannot be compared"
+        if self.beside is None or not np.array_equal(self.beside, reference.seconds):
+            return "timed one after the other, under loads of the machine that may differ, so the speeds cannot be compared"
+        return None
+
+
+def _median(seconds: np.ndarray, beside: np.ndarray | None) -> np.ndarray:
+    """Seconds of the median repeat along the last axis.
+
+    Of two models timed in turns: at the load of the median repeat, and so that the ratio of the two models' medians is the median of the
+    repeats' ratios (a median polish of the logarithms; Tukey 1977). A load that changes half way leaves that ratio alone, but not the
+    ratio of two medians.
+    """
+    if beside is None:
+        return np.median(seconds, axis=-1)
+    load, share = np.sqrt(seconds * beside), np.sqrt(seconds / beside)
+    return np.exp(np.median(np.log(load), axis=-1) + np.median(np.log(share), axis=-1))
+
+
+def _median_interval(ratios: np.ndarray, confidence_level: float) -> tuple[float, float] | None:
+    """The exact interval of the median; none of too few values, or of values that are all the same."""
+    if len(ratios) < FEWEST_ITEMS or np.ptp(ratios) < 1e-12:
+        return None
+    interval = stats.quantile_test(ratios, p=0.5).confidence_interval(confidence_level)
+    ends = float(interval.low), float(interval.high)
+    return ends if np.isfinite(ends).all() else None
 
 
 @dataclass(frozen=True)
@@ -133,11 +165,11 @@ class Speed:
 
     One batch of built-in sentences goes through the model's body, without a head, again and again; the number is that of the median pass. All
     sentences of the batch have one number of tokens, the most frequent one under the model's tokenizer, so nothing is padded. The model
-    runs where it is and in the precision it has; nothing but the forward pass is timed.
+    runs where it is and in the precision it has; nothing but the forward pass is timed. Only models timed in turns (`run_pair`) are compared.
 
     Args:
         batch_size: sentences of one pass.
-        seconds: after which no further repeat begins, once there are `FEWEST`; there are `MOST` at most.
+        seconds: for each model, after which no further repeat begins, once there are 11; there are 50 at most.
         seed: of the resamples.
         confidence_level: of the intervals.
 
@@ -162,21 +194,48 @@ class Speed:
         return {"stimuli": builtin_stimuli().describe(), "batch_size": self.batch_size}
 
     def run(self, model: nn.Module, tokenizer) -> SpeedResult:
-        """Time ``model``, which is left as it was.
+        """Time ``model`` alone; it is left as it was.
 
         Raises:
             ValueError: the tokenizer makes nothing of the sentences, or more tokens than the model takes.
         """
+        timed = self._prepared(model, tokenizer)
+        with evaluation_mode(model), torch.no_grad():
+            times = pass_times([timed.one_pass], self.seconds)
+        return self._result(timed, times, 0)
+
+    def run_pair(
+        self, model: nn.Module, tokenizer, reference: nn.Module, reference_tokenizer
+    ) -> tuple[SpeedResult, SpeedResult]:
+        """Time both models in turns, which is what makes their speeds comparable; they are left as they were.
+
+        Raises:
+            ValueError: as `run`.
+        """
+        pair = [self._prepared(model, tokenizer), self._prepared(reference, reference_tokenizer)]
+        with evaluation_mode(model), evaluation_mode(reference), torch.no_grad():
+            times = pass_times([timed.one_pass for timed in pair], self.seconds)
+        return self._result(pair[0], times, 0), self._result(pair[1], times, 1)
+
+    def _prepared(self, model: nn.Module, tokenizer) -> _Prepared:
         sentences, device = builtin_stimuli().distinct_sentences, next(model.parameters()).device
         tokens = TokenizedSentences(model, tokenizer, sentences, special=True)
         most_frequent = max(tokens.batches(len(sentences), max_tokens=sys.maxsize), key=len)
         inputs = tokens.inputs(list(islice(cycle(most_frequent), self.batch_size)))
-        inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-        with evaluation_mode(model), torch.no_grad():
-            seconds = _timed(body_of(model), inputs, device, self.seconds)
-        length = inputs["input_ids"].shape[1]
+        inputs, body = {name: tensor.to(device) for name, tensor in inputs.items()}, body_of(model)
+
+        def one_pass() -> None:
+            body(**inputs)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+
+        return _Prepared(one_pass, inputs["input_ids"].shape[1], device)
+
+    def _result(self, timed: _Prepared, times: PassTimes, index: int) -> SpeedResult:
         return SpeedResult(
-            *(self.settings(), np.array(seconds), length, hardware(device), self.confidence_level, self.seed)
+            *(self.settings(), times.seconds[index], timed.tokens_per_sentence, hardware(timed.device)),
+            *(self.confidence_level, self.seed, times.seconds[1 - index] if len(times.seconds) == 2 else None),
+            times.disturbances(on_cpu=timed.device.type == "cpu"),
         )
 
     def compare(self, result: SpeedResult, reference: SpeedResult) -> dict[str, object]:
@@ -184,17 +243,10 @@ class Speed:
         return result.compare(reference)
 
 
-def _timed(body: nn.Module, inputs: dict[str, torch.Tensor], device: torch.device, budget: float) -> list[float]:
-    """Seconds of each repeat."""
-    seconds: list[float] = []
-    begun = time.perf_counter()
-    for number in range(WARM_UP + MOST):
-        started = time.perf_counter()
-        body(**inputs)
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
-        if number >= WARM_UP:
-            seconds.append(time.perf_counter() - started)
-        if len(seconds) >= FEWEST and time.perf_counter() - begun >= budget:
-            break
-    return seconds
+@dataclass(frozen=True)
+class _Prepared:
+    """One model with its batch: a forward pass that is done when it returns."""
+
+    one_pass: Callable[[], None]
+    tokens_per_sentence: int
+    device: torch.device

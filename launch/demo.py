@@ -130,18 +130,19 @@ def demo(output_dir: str | Path, seed: int = 0, size: DemoSize | None = None) ->
     reports = {}
     for number, (arm, enabled) in enumerate(ARMS.items(), 3):
         _say(number, f"distilling and measuring the {arm} student")
-        reports[arm] = _run_arm(folder, arm, _recipe(folder, enabled, seed, size.overrides))
+        recipe = _recipe(folder, enabled, seed, size.overrides)
+        reports[arm] = _run_arm(folder, arm, recipe, _strengths(planted))
     _say(5, "writing cards, publishing to local folders, verifying them")
     measured = _measured(reports)
+    plot = draw_planted_figure(_strengths(planted), measured, folder / "planted.png")
     ok = True
     for arm in ARMS:
-        draw_planted_figure(_strengths(planted), measured, folder / arm / "figures" / "planted.png")
         write_card(folder / arm)
         published = publish_run(folder / arm, folder / "published" / arm, accept_amplification=ACCEPTED)
         ok &= verify(published.folder).ok
     print(_table(planted, measured, reports))
     print(f"\nCards: {', '.join(str(folder / 'published' / arm / 'README.md') for arm in ARMS)}")
-    print(f"Plot:  {folder / 'published' / 'mixup' / 'figures' / 'planted.png'}")
+    print(f"Plot:  {plot}")
     print("Both published folders verify." if ok else "A published folder does not verify.")
     print("One seed shows the path, not an effect: see docs/results/ for comparisons over seeds.")
     return 0 if ok else 1
@@ -197,10 +198,12 @@ def _recipe(folder: Path, enabled: bool, seed: int, overrides: tuple[str, ...]) 
     )
 
 
-def _run_arm(folder: Path, arm: str, recipe: Recipe) -> EvaluationReport:
+def _run_arm(folder: Path, arm: str, recipe: Recipe, strengths: dict[str, float]) -> EvaluationReport:
     run = RunDirectory(folder / arm)
     if not run.report_file.is_file():
         distill(recipe, run.path)
+        # In the training record, so that the report has them and the card their table beside the picture.
+        write_json(run.training_file, run.training() | {"planted": strengths})
         evaluate_run(run)
     return EvaluationReport.load(run.report_file)
 

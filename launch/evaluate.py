@@ -10,12 +10,13 @@ from pathlib import Path
 
 from evenhand.evaluation import EvaluationReport, Seat
 from evenhand.evaluation.evaluator import Evaluator
-from evenhand.evaluation.evaluators import EVALUATORS, Measured, make_report, measure_model, ready
+from evenhand.evaluation.evaluators import EVALUATORS, Measured, make_report, measure_model, measure_together, ready
 from evenhand.evaluation.models import default_name
 from evenhand.evaluation.report_table import report_table
 from evenhand.evaluation.sensitivity import SeatSensitivity
 from evenhand.evaluation.several_runs import aggregate_reports, aggregate_table
 from evenhand.evaluation.speed import Speed
+from evenhand.launch.circumstances import code
 from evenhand.launch.evaluator_settings import configured_evaluator
 from evenhand.launch.hub_cache import HubModel
 from evenhand.launch.recipe import (
@@ -167,6 +168,7 @@ def evaluate_all(
         )
     against = _references(subjects, references)
     evaluators = section_evaluators(section, _store(subjects, output))
+    measuring = code()  # before the work, during which it may be edited
     measured: dict[str, Measured] = {}
     reports: list[EvaluationReport] = []
     for subject, (reference, role) in zip(subjects, against, strict=True):
@@ -174,12 +176,15 @@ def evaluate_all(
             expected = _expected_weights(subject, reference, role)
             if reference.path not in measured:
                 measured[reference.path] = measure_model(
-                    reference.path, role, evaluators, name=reference.name, expected_weights=expected
+                    reference.path, role, evaluators, name=reference.name, expected_weights=expected, alone=False
                 )
             elif expected not in (None, measured[reference.path].facts["weights_sha256"]):
                 raise ValueError(f"{subject.name} was distilled from other weights than those at {reference.path}.")
-        model = measure_model(subject.path, "student", evaluators, name=subject.name)
-        report = make_report(evaluators, model, measured.get(reference and reference.path), subject.training)
+        beside = measured.get(reference and reference.path)
+        model = measure_model(subject.path, "student", evaluators, name=subject.name, alone=beside is None)
+        if beside is not None:
+            model, beside = measure_together(evaluators, model, beside)
+        report = make_report(evaluators, model, beside, subject.training, measuring)
         for folder in _report_folders(subject, role, output, len(models)):
             report.save(folder / "report.json")
             draw_pictures(report, folder / "figures")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ from evenhand.launch.declared_facts import run_facts
 from evenhand.launch.publish import publish_run
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.model_cards.facts import is_hub_id
-from evenhand.model_cards.hub.collection import Item, check_collection, publish_collection, student_note
+from evenhand.model_cards.hub.collection import (
+    Item,
+    check_collection,
+    existing_collection,
+    publish_collection,
+    student_note,
+)
 from evenhand.model_cards.hub.metric_space import check_repo_id, publish_metric
 from evenhand.model_cards.hub.space import at_newest, check_space_id, publish_space
 from evenhand.model_cards.hub.target import HubRepository
@@ -22,6 +29,28 @@ DESCRIPTION = (
 )
 SEAT_NOTE = 'The metric: effect size, interval and word-level p. evaluate.load("{repo_id}")'
 SPACE_NOTE = "Teacher and students side by side on word lists and sentences of your own"
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What is to be published, and how.
+
+    Args:
+        students: runs by the repository that each will have.
+        models: as the app shows them.
+        options: ``private`` and ``api``.
+        others: as `publish_study` takes them.
+    """
+
+    owner: str
+    title: str
+    students: dict[str, RunDirectory]
+    models: list[ComparedModel]
+    output_dir: Path
+    seat: bool
+    space: str | None
+    accept_amplification: str | None
+    options: dict[str, Any]
 
 
 def publish_study(
@@ -45,7 +74,7 @@ def publish_study(
     Args:
         owner, title: of the collection.
         runs: evaluated run directories.
-        output_dir: for the files of the Spaces.
+        output_dir: for the files of the Spaces, and the note of what was cut short.
         seat: publish the metric as OWNER/seat.
         space: name of the app's Space, or ``None`` for none.
         private: what is new is private.
@@ -57,45 +86,68 @@ def publish_study(
         What was done, for people.
 
     Raises:
-        FileNotFoundError, ValueError: a run, a name or a title that cannot be used. RuntimeError: a check failed, no login, or the
-            Hub refuses or cannot be reached.
+        FileNotFoundError, ValueError: a run, a name or a title that cannot be used, or something is public that was to be private.
+            RuntimeError: a check failed, no login, or the Hub refuses or cannot be reached.
     """
-    check_collection(owner, title)
+    _check_names(owner, title, seat, space)
     students = _students(owner, runs)
     models = _compared(students)
+    if api is None and not dry_run:
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+    options = {"private": private, "api": api}
+    study = _Study(owner, title, students, models, Path(output_dir), seat, space, accept_amplification, options)
+    if not dry_run:
+        study = replace(study, models=_checked_on_the_hub(study))
+    said = [_publish_student(study, repo_id, dry_run=True) for repo_id in students]
+    if not dry_run:
+        said = [_publish_student(study, repo_id, dry_run=False) for repo_id in students]
+    return "\n\n".join([*said, *_publish_the_rest(study, dry_run)])
+
+
+def _check_names(owner: str, title: str, seat: bool, space: str | None) -> None:
+    check_collection(owner, title)
     if seat:
         check_repo_id("seat", f"{owner}/seat")
     if space is not None:
         check_space_id(f"{owner}/{space}")
         if seat and space == "seat":
             raise ValueError("--space seat is the metric's name; choose another for the app.")
-    if api is None and not dry_run:
-        from huggingface_hub import HfApi
 
-        api = HfApi()
-    if space is not None and not dry_run:
-        # a teacher that is not there must not be found out when the students are published
-        models = [at_newest(m, f"{owner}/{space}", api) if m.role == "teacher" else m for m in models]
-    options = {"private": private, "api": api}
-    said, items = [], []
 
-    def publish_student(repo_id: str, run: RunDirectory, dry: bool) -> str:
-        how = {"accept_amplification": accept_amplification, "dry_run": dry, **options}
-        return publish_run(run.path, HubRepository(repo_id), **how).summary()
+def _checked_on_the_hub(study: _Study) -> list[ComparedModel]:
+    """The models with the teachers at their newest commits; what stands in the way there must not be found out later."""
+    private, api = study.options["private"], study.options["api"]
+    if private:
+        existing_collection(study.owner, study.title, private, api)
+    if study.space is None:
+        return study.models
+    space = f"{study.owner}/{study.space}"
+    return [at_newest(model, space, api) if model.role == "teacher" else model for model in study.models]
 
-    checked = [publish_student(repo_id, run, True) for repo_id, run in students.items()]
-    for checked_only, (repo_id, run) in zip(checked, students.items(), strict=True):
-        said.append(checked_only if dry_run else publish_student(repo_id, run, False))
-        items.append(Item(repo_id, "model", student_note(EvaluationReport.load(run.report_file))))
-    options["dry_run"] = dry_run
-    if seat:
-        said.append(publish_metric("seat", f"{owner}/seat", Path(output_dir) / "seat", **options).summary())
-        items.append(Item(f"{owner}/seat", "space", SEAT_NOTE.format(repo_id=f"{owner}/seat")))
-    if space is not None:
-        said.append(publish_space(models, f"{owner}/{space}", Path(output_dir) / space, **options).summary())
-        items.append(Item(f"{owner}/{space}", "space", SPACE_NOTE))
-    said.append(publish_collection(owner, title, items, description=DESCRIPTION, **options).summary())
-    return "\n\n".join(said)
+
+def _publish_student(study: _Study, repo_id: str, dry_run: bool) -> str:
+    how = {"accept_amplification": study.accept_amplification, "dry_run": dry_run, **study.options}
+    return publish_run(study.students[repo_id].path, HubRepository(repo_id), **how).summary()
+
+
+def _publish_the_rest(study: _Study, dry_run: bool) -> list[str]:
+    """The metric, the app and the collection of all."""
+    owner, output_dir, options = study.owner, study.output_dir, {**study.options, "dry_run": dry_run}
+    reports = {repo_id: EvaluationReport.load(run.report_file) for repo_id, run in study.students.items()}
+    items = [Item(repo_id, "model", student_note(report)) for repo_id, report in reports.items()]
+    said = []
+    if study.seat:
+        repo_id = f"{owner}/seat"
+        said.append(publish_metric("seat", repo_id, output_dir / "seat", **options).summary())
+        items.append(Item(repo_id, "space", SEAT_NOTE.format(repo_id=repo_id)))
+    if study.space is not None:
+        repo_id = f"{owner}/{study.space}"
+        said.append(publish_space(study.models, repo_id, output_dir / study.space, **options).summary())
+        items.append(Item(repo_id, "space", SPACE_NOTE))
+    collection = publish_collection(owner, study.title, items, output_dir, description=DESCRIPTION, **options)
+    return [*said, collection.summary()]
 
 
 def _students(owner: str, runs: Sequence[str | Path]) -> dict[str, RunDirectory]:

@@ -32,16 +32,20 @@ class Gate:
         """Why the student does not pass, one line each; empty when it does.
 
         Read is the report's headline, its first SEAT entry, in every family but the controls. A wider interval, that is less
-        data, never makes a reason appear, but a report without a comparison with the teacher does not pass.
+        data, never makes a reason appear, but a report without a comparison with the teacher does not pass, nor one in which
+        a family's difference has no interval.
 
         Args:
             published: a published report.
         """
         entry = published["measures"]["seat"][0]
         families = (entry.get("comparison") or {}).get("families") or {}
-        if not any(family != CONTROL and _interval(change) for family, change in families.items()):
+        measured = {test.get("family") for _, test in ordered_tests(entry["model"])} - {None}
+        unknown = sorted(name for name in {*families, *measured} - {CONTROL} if not _interval(families.get(name) or {}))
+        if not {*families, *measured} - {CONTROL, *unknown}:
             return ["the report compares no association of the student with its teacher's"]
-        return [*self._worse_means(families), *self._worse_tests(entry)]
+        undefined = [f"the {name} tests' difference from the teacher has no interval" for name in unknown]
+        return [*undefined, *self._worse_means(families), *self._worse_tests(entry)]
 
     def _worse_means(self, families: Mapping[str, Any]) -> Iterator[str]:
         for family, change in sorted(families.items()):

@@ -21,6 +21,7 @@ from evenhand.model_cards.sections.card_source import CardSource
 SECTIONS = (
     "opening",
     "seat",
+    "planted",
     "sensitivity",
     "scores",
     "tradeoff",

@@ -82,6 +82,8 @@ def _mean_result(entry: Mapping[str, Any], family: str) -> list[EvalResult]:
     tests = (result.get("mean_absolute_effect_size_tests") if gender else own.get("tests")) or []
     args = {
         "tests": [one_line(name) for name in tests],
+        "n_words": checked(change.get("n_words")),
+        "n_sentences": checked(own.get("n_sentences")),
         **_interval(own, result.get("confidence_level")),
         "mean_teacher": checked(other.get("mean_absolute_effect_size")),
         **_change(change),
@@ -130,7 +132,7 @@ def score_results(measure: str, entry: Mapping[str, Any]) -> list[EvalResult]:
             **_interval(score, score.get("confidence_level")),
             "ideal": checked(score.get("ideal")),
             "value_teacher": checked((others.get(key) or {}).get("value")),
-            **_change(changes.get(key) or {}),
+            **_change(changes.get(key) or {}, of_distances=score.get("better") == "nearer"),
             "p_value_holm": checked((tasks.get(key) or {}).get("p_value_holm")),
             "note": score.get("note"),
         }
@@ -198,14 +200,20 @@ def _interval(record: Mapping[str, Any], level: Any) -> dict[str, Any]:
     return {"confidence_interval": ends or None, "confidence_level": checked(level) if ends else None}
 
 
-def _change(change: Mapping[str, Any]) -> dict[str, Any]:
-    """The difference from the teacher, with its interval, p-value and verdict."""
-    ends = [checked(end) for end in change.get("confidence_interval") or []]
+def _change(change: Mapping[str, Any], of_distances: bool = False) -> dict[str, Any]:
+    """The difference from the teacher, with its interval and p-value, and the verdict, which follows from an interval: of a SEAT test that of
+    the difference of |d|. A difference of distances from an ideal has no p-value; the one beside it tests the signed change."""
+    ends, absolute = (
+        [checked(end) for end in change.get(f"confidence_interval{of}") or []] for of in ("", "_absolute")
+    )
     return {
         "difference_from_teacher": checked(change.get("difference")),
         "difference_confidence_interval": ends or None,
-        "difference_p_value": checked(change.get("p_value")),
+        "signed_change_p_value" if of_distances else "difference_p_value": checked(change.get("p_value")),
+        "difference_absolute": checked(change.get("difference_absolute")),
+        "difference_absolute_confidence_interval": absolute or None,
         "verdict": change.get("verdict"),
+        "verdict_on": "difference_absolute" if change.get("verdict") and "difference_absolute" in change else None,
     }
 
 

@@ -16,12 +16,18 @@ from evenhand.evaluation.report import EvaluationReport
 
 # What a path of this machine starts with: home, dotted, drive, network share, root. `//` belongs to a URL; `and/or`,
 # `org/model` and `data/text.txt` are no such paths.
-_HOME_OR_DRIVE = r"~[\w.-]*/|\.{1,2}/|[A-Za-z]:[\\/](?!/)|\\\\"
-_PATH_ALONE = re.compile(rf"\s*(?:file://)?(?:{_HOME_OR_DRIVE}|/(?!/))\S")
-# Inside a sentence a path stands after a blank, quote, bracket or sign, ends at the next, and has two parts at least.
+_HOME_OR_DRIVE = r"~[\w.-]*/|\.{1,2}/|[A-Za-z]:[\\/](?!/)"
+_PATH_ALONE = re.compile(rf"\s*(?:file://)?(?:{_HOME_OR_DRIVE}|\\\\|/(?!/))\S")
+# Inside a sentence a path from the root has two parts at least. Any sign may stand before a path (`**/home/me/x**`, `@/home/me/x`), but
+# what makes it a part of something longer: a letter, a digit, a dot, another slash, or the per cent of `5%/6%/7%`.
 _ENDS = r"""\s"'()\[\]{}=,:;<>`|"""
+_BEGINS = r"(?<![^\W_])(?<![./%])"
+_ROOT = rf"/(?=[\w.@~$-])[^{_ENDS}/]+/"
+_SHARE = r"(?<![$\\])\\\\+[\w.-]+\\+"
+# An address is read over, so that no part of it passes for a path (`https://example.org/#/a/b`).
+_ADDRESS = rf"(?!file:)[A-Za-z][\w+.-]*://[^{_ENDS}]*"
 _PATH_INSIDE = re.compile(
-    rf"(?<=[{_ENDS}])(?:file://)?(?:(?:{_HOME_OR_DRIVE})[^{_ENDS}]+|/[^{_ENDS}/]+/[^{_ENDS}]+)",
+    rf"{_BEGINS}(?:{_ADDRESS}|(?P<path>(?:file://)?(?:{_HOME_OR_DRIVE}|{_ROOT}|{_SHARE})[^{_ENDS}]+))"
 )
 
 
@@ -52,7 +58,9 @@ def without_machine_paths(value: Any) -> Any:
     if isinstance(value, str):
         if _PATH_ALONE.match(value):
             return _last_part(value)
-        return _PATH_INSIDE.sub(lambda match: _last_part(match.group()), value)
+        cut = _PATH_INSIDE.sub(lambda match: _last_part(match["path"]) if match["path"] else match[0], value)
+        # What is left may pass for a path again (`/a/C:\\b`); each round takes a slash away.
+        return value if cut == value else without_machine_paths(cut)
     if isinstance(value, Mapping):
         return {key: without_machine_paths(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -62,7 +70,7 @@ def without_machine_paths(value: Any) -> Any:
 
 def machine_paths(text: str) -> list[str]:
     """The machine paths in `text`, as `without_machine_paths` would find them inside a sentence."""
-    return [match.group() for match in _PATH_INSIDE.finditer(f" {text}")]
+    return [match["path"] for match in _PATH_INSIDE.finditer(text) if match["path"]]
 
 
 def _last_part(path: str) -> str:

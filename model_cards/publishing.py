@@ -12,7 +12,7 @@ from typing import Any
 
 from evenhand.model_cards.amplification_gate import Gate
 from evenhand.model_cards.facts import CardFacts
-from evenhand.model_cards.hub.target import HubRepository, LocalFolder
+from evenhand.model_cards.hub.target import HubRepository, LocalFolder, parse_target
 from evenhand.model_cards.licence import known_licence
 from evenhand.model_cards.published_report import published_report
 from evenhand.model_cards.staging import read_run, stage_checked
@@ -81,11 +81,13 @@ def publish(
     Before anything leaves: the bias gate, a licence, the linter, and that weights and tokenizer are those that were measured.
     On the Hub there is one commit or none. A new repository is made private and becomes public when it is complete; one that
     was there keeps its visibility. Files of an earlier student that this one has not are deleted in the same commit; files that
-    staging never writes stay. Faults that pass by are retried; uploads go on where they stopped.
+    staging never writes stay. Faults that pass by are retried; uploads go on where they stopped. Hand-written text that was
+    edited on the Hub, in the folder or in ``staging_dir`` is taken over, or the publishing stops.
 
     Args:
         run_dir: a run directory with `student/` and `report.json`.
-        target: a folder (`Path`, or `LocalFolder`), or a `HubRepository`; see `parse_target`. A plain string is a folder.
+        target: a folder (`Path`, or `LocalFolder`), a `HubRepository`, or text as `parse_target` reads it: ``"user/name"`` is on
+            the Hub, ``"./name"`` a folder.
         facts: what the card states beyond the report; on the Hub, ``repo_id`` becomes the target's.
         accept_amplification: why a student is published whose association is reliably worse than its teacher's, or that was
             not compared with it; the reason stands in the card.
@@ -99,7 +101,7 @@ def publish(
 
     Raises:
         FileNotFoundError, ValueError: no such run, student or report; a target, or flags together, that cannot be; a repository
-            that holds something else, or whose hand-written text and the run's have both changed.
+            or folder that holds something else, or whose hand-written text and the run's have both changed.
         RuntimeError: a check failed, no login, or the Hub refuses or cannot be reached; one line.
     """
     target = _target(target, revision, private, create_pr)
@@ -114,6 +116,8 @@ def publish(
     if isinstance(target, LocalFolder):
         return _into_folder(run, target, facts, dry_run, notes)
     folder = Path(staging_dir) if staging_dir is not None else run / STAGING
+    facts, taken = _with_text_of(folder, facts, target.repo_id)
+    notes = [*notes, *taken]
     if dry_run:
         staged = stage_checked(run, folder, replace(facts, repo_id=target.repo_id))
         return Published(target, staged, file_sizes(staged), dry_run=True, notes=tuple(notes))
@@ -141,8 +145,10 @@ def listing(files: Mapping[str, int]) -> str:
 
 def _target(target: Any, revision: str | None, private: bool, create_pr: bool) -> LocalFolder | HubRepository:
     """The target with its revision; raises where the flags do not go together."""
-    if not isinstance(target, (LocalFolder, HubRepository)):
-        target = LocalFolder(Path(target))
+    if isinstance(target, str):
+        target = parse_target(target, for_publishing=True)
+    elif isinstance(target, Path):
+        target = LocalFolder(target)
     if isinstance(target, LocalFolder):
         given = {"--private": private, "--create-pr": create_pr, "--revision": revision is not None}
         for flag in (flag for flag, is_given in given.items() if is_given):
@@ -175,7 +181,21 @@ def _accepted(published: Mapping[str, Any], facts: CardFacts, reason: str | None
     return facts, []
 
 
+def _with_text_of(folder: Path, facts: CardFacts, repo_id: str | None) -> tuple[CardFacts, list[str]]:
+    """The facts with what people wrote into the card of a folder that is about to be replaced, and lines that say so.
+
+    What stands there for another repository is not meant for this one, but for what was written by hand since.
+    """
+    from evenhand.model_cards.hub.edited_blocks import card_in_a_folder, merged_notes
+
+    card = card_in_a_folder(folder)
+    blocks, taken = merged_notes(card, facts.notes, edits_alone=card is not None and card.repo_id != repo_id)
+    return replace(facts, notes=blocks), taken
+
+
 def _into_folder(run: Path, target: LocalFolder, facts: CardFacts, dry_run: bool, notes: list[str]) -> Published:
+    facts, taken = _with_text_of(target.path, facts, facts.repo_id)
+    notes = [*notes, *taken]
     if dry_run:
         with TemporaryDirectory() as temporary:
             staged = stage_checked(run, Path(temporary) / "staged", facts)

@@ -11,6 +11,7 @@ from pathlib import Path
 from evenhand.evaluation.report import SCHEMA, EvaluationReport
 from evenhand.model_cards.card import build_card
 from evenhand.model_cards.facts import FACTS_SCHEMA, CardFacts
+from evenhand.model_cards.figures.bare_picture import copy_pixels
 from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
 from evenhand.model_cards.published_report import published_report, report_text, without_machine_paths
 from evenhand.model_cards.whole_folders import whole_folder
@@ -33,7 +34,8 @@ def stage(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
 
     It holds the student's weights (safetensors only), config and tokenizer, `report.json` as `published_report` gives
     it, the card made from that report, `card_facts.json` (from which `verify` makes the card again) and the pictures:
-    those of `draw_pictures`, drawn here, and the run's other `figures/*.png`. The same run and facts give the same bytes.
+    those of `draw_pictures`, drawn here, and the pixels of the run's other `figures/*.png`. The same run and facts give
+    the same bytes.
 
     Args:
         run_dir: a run directory with `student/` and `report.json`.
@@ -45,7 +47,7 @@ def stage(run_dir: str | Path, folder: str | Path, facts: CardFacts) -> Path:
 
     Raises:
         FileNotFoundError: no run, no student, no report.
-        ValueError: the student has no safetensors, the report is none, or `folder` holds anything else.
+        ValueError: the student has no safetensors, the report or a picture is none, or `folder` holds anything else.
     """
     return _stage(run_dir, folder, facts, lambda staged: [], {})
 
@@ -130,7 +132,7 @@ def _fill(run: Path, staged: Path, report: EvaluationReport, facts: CardFacts) -
     draw_pictures(published, staged / FIGURES)
     for picture in sorted((run / FIGURES).glob("*.png")):
         if picture.name not in REPORT_PICTURES:
-            shutil.copyfile(picture, staged / FIGURES / picture.name)
+            copy_pixels(picture, staged / FIGURES / picture.name)
     (staged / REPORT).write_text(report_text(published), encoding="utf-8")
     (staged / FACTS).write_text(json.dumps(facts.to_dict(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (staged / CARD).write_text(build_card(published, facts, staged_figures(staged)), encoding="utf-8")

@@ -42,6 +42,12 @@ def legend_above(axes: Axes, columns: int) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=min(columns, 4), frameon=False, borderaxespad=0)
 
 
+def series_style(index: int) -> tuple[str, str]:
+    """Colour and marker of the series of that number, counted from 0; 36 pairs before one comes again."""
+    count = len(STYLES)
+    return STYLES[index % count][0], STYLES[(index + index // count) % count][1]
+
+
 def plain(text: Any) -> str:
     """Text for matplotlib: one short line, `$` kept from starting a formula."""
     line = one_line(text)

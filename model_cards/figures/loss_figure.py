@@ -8,14 +8,9 @@ from typing import Any
 
 from evenhand.model_cards import numbers
 from evenhand.model_cards.figures.canvas import LINE_WIDTH, STYLES, save, stacked_canvas
+from evenhand.model_cards.objective_terms import OBJECTIVE_TERMS
 
-TERMS = {
-    "loss": "weighted sum of the terms",
-    "ce": "soft targets of the teacher (KL divergence)",
-    "mlm": "masked language modelling",
-    "cos": "cosine of the last hidden states",
-    "mse": "mean squared error of the logits",
-}
+TERMS = {"loss": "weighted sum of the terms", **OBJECTIVE_TERMS}
 """What is logged, in the order of the panels."""
 _MARKED_POINTS = 30
 

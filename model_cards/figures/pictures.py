@@ -7,23 +7,25 @@ from typing import Any
 
 from evenhand.model_cards.figures.glue_figure import draw_glue_figure, glue_rows
 from evenhand.model_cards.figures.loss_figure import draw_loss_figure, loss_series
+from evenhand.model_cards.figures.planted_figure import draw_planted_figure
 from evenhand.model_cards.figures.seat_figure import draw_seat_figure
 from evenhand.model_cards.figures.sensitivity_figure import draw_sensitivity_figure
 from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
 from evenhand.model_cards.figures.watch_figure import draw_watch_figure
 from evenhand.model_cards.figures.watch_panels import watch_panels
 from evenhand.model_cards.published_report import published_report
+from evenhand.model_cards.sections.planted import planted_rows
 
 REPORT_PICTURES = (
-    *("seat.png", "sensitivity.png", "sensitivity_reference.png", "glue.png", "tradeoff.png"),
+    *("seat.png", "planted.png", "sensitivity.png", "sensitivity_reference.png", "glue.png", "tradeoff.png"),
     *("loss_curves.png", "bias_over_training.png"),
 )
 """Names of the pictures drawn from a report; a run may hold others beside them."""
 
 
 def draw_pictures(report: Any, folder: str | Path) -> list[Path]:
-    """Draw them into ``folder``: the forest plot, the heat maps of the sensitivity grid, GLUE by task, the trade-off, the losses, the curves of a
-    watched training.
+    """Draw them into ``folder``: the forest plot, what was planted, the heat maps of the sensitivity grid, GLUE by task, the trade-off, the losses,
+    the curves of a watched training.
 
     Those of an earlier report that this one has no numbers for are removed. The same report gives the same bytes on
     one machine.
@@ -37,6 +39,12 @@ def draw_pictures(report: Any, folder: str | Path) -> list[Path]:
     """
     folder, published = Path(folder), published_report(report)
     drawn = [draw_seat_figure(published, folder / "seat.png")]
+    planted = planted_rows(published)
+    if planted:
+        strengths = {row["label"]: row["planted"] for row in planted}
+        sides = ("teacher", "student") if published["reference"] else ("student",)
+        measured = {side: {row["label"]: row[side] for row in planted} for side in sides}
+        drawn.append(draw_planted_figure(strengths, measured, folder / "planted.png"))
     grid = (published["measures"].get("seat_sensitivity") or [{}])[0]
     for side, name in (("model", "sensitivity.png"), ("reference", "sensitivity_reference.png")):
         if grid.get(side):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evenhand.evaluation.report_order import natural
-from evenhand.model_cards.figures.canvas import STYLES, canvas, legend_above, plain, save
+from evenhand.model_cards.figures.canvas import canvas, legend_above, plain, save, series_style
 
 
 def draw_planted_figure(
@@ -33,7 +33,7 @@ def draw_planted_figure(
     figure, axes = canvas(max(6.0, 2.0 + 0.95 * len(tests)), 4.4)
     width = 0.16
     for index, (model, values) in enumerate(measured.items()):
-        colour, marker = STYLES[index % len(STYLES)]
+        colour, marker = series_style(index)
         shift = (index - (len(measured) - 1) / 2) * width
         points = [(x + shift, values[test]) for x, test in enumerate(tests) if values.get(test) is not None]
         for x, d in points:

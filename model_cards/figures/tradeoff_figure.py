@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenhand.model_cards.figures.canvas import LINE_WIDTH, STYLES, canvas, legend_above, plain, save
+from evenhand.model_cards.figures.canvas import LINE_WIDTH, canvas, legend_above, plain, save, series_style
 from evenhand.model_cards.numbers import checked
 from evenhand.model_cards.published_report import published_report
 
@@ -27,10 +27,15 @@ class Point:
     quality_interval: tuple[float, float] | None
 
 
-def tradeoff_points(reports: Sequence[Any]) -> tuple[list[Point], str | None]:
+def tradeoff_points(reports: Sequence[Any], names: Sequence[str] | None = None) -> tuple[list[Point], str | None]:
     """The points of several reports and what their quality is, from the headline SEAT entry and the first GLUE entry.
 
     A reference that several reports share is one point. Models called ``NAME-seed3`` form the series ``NAME``.
+
+    Args:
+        reports: `EvaluationReport` s or the dicts of report.json files.
+        names: what to call each report's model, unlike any other; each is then a point of its own, and a reference is called ``teacher: NAME``
+            as in a comparison's tables. Default: the names in the reports, where models of the same weights are one point.
 
     Returns:
         The points, empty where no report has both numbers, and the tasks that the quality is a mean of.
@@ -38,9 +43,9 @@ def tradeoff_points(reports: Sequence[Any]) -> tuple[list[Point], str | None]:
     Raises:
         ValueError: the reports' means are over different tasks, so they cannot stand in one picture.
     """
-    points: dict[str, Point] = {}
+    points: dict[tuple[str | None, str], Point] = {}
     tasks: set[str] = set()
-    for report in map(published_report, reports):
+    for report, given in zip(map(published_report, reports), names or [None] * len(reports), strict=True):
         glue = (report["measures"].get("glue") or [None])[0]
         seat = report["measures"]["seat"][0]
         for side in ("reference", "model"):
@@ -52,10 +57,14 @@ def tradeoff_points(reports: Sequence[Any]) -> tuple[list[Point], str | None]:
                 continue
             tasks.add(", ".join(mean["tasks"]))
             record = report[side]
-            series = record["role"] if side == "reference" else re.sub(r"-seed\d+$", "", record["name"])
-            points[record["weights_sha256"]] = Point(
-                series, values[0], _interval(family), values[1], _interval(mean)
-            )  # fmt: skip
+            if side == "model":
+                key, series = (given, record["weights_sha256"]), re.sub(r"-seed\d+$", "", given or record["name"])
+            else:
+                key, series = (None, record["weights_sha256"]), record["role"]
+                series += f": {record['name']}" if names else ""
+            # A reference that was measured more than once has the numbers of the first report, as in a comparison's tables.
+            if side == "model" or key not in points:
+                points[key] = Point(series, values[0], _interval(family), values[1], _interval(mean))
     if len(tasks) > 1:
         raise ValueError(f"the reports' GLUE means are over different tasks: {' against '.join(sorted(tasks))}")
     return list(points.values()), next(iter(tasks), None)
@@ -77,7 +86,7 @@ def draw_tradeoff_figure(points: Sequence[Point], tasks: str, path: str | Path) 
     figure, axes = canvas(6.6, 4.6)
     names = list(dict.fromkeys(point.series for point in points))
     for index, name in enumerate(names):
-        colour, marker = STYLES[index % len(STYLES)]
+        colour, marker = series_style(index)
         own = [point for point in points if point.series == name]
         for point in own if len(own) == 1 or len(points) <= _WHISKERED else ():
             _whiskers(axes, point, colour)

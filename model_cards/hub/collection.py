@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from evenhand.model_cards import numbers
+from evenhand.model_cards.hub import unfinished
 from evenhand.model_cards.hub.refusals import one_line_errors
-from evenhand.model_cards.hub.retries import retried
+from evenhand.model_cards.hub.retries import passing, retried
 
 # The Hub's limits.
 LONGEST_TITLE, LONGEST_DESCRIPTION, LONGEST_NOTE = 60, 150, 500
@@ -31,6 +34,7 @@ class PublishedCollection:
         owner, title, items: as they were asked for.
         url: ``None`` after a dry run.
         changed: whether anything on the Hub is other than before.
+        note: a line for people.
     """
 
     owner: str
@@ -38,6 +42,7 @@ class PublishedCollection:
     items: tuple[Item, ...]
     url: str | None = None
     changed: bool = False
+    note: str = ""
 
     def summary(self) -> str:
         """For people: the entries, and what was done."""
@@ -48,7 +53,7 @@ class PublishedCollection:
             done = f"The collection {self.title!r} ({self.url}) holds:"
         else:
             done = f"The collection {self.title!r} ({self.url}) holds them already; nothing was changed:"
-        return "\n".join([done, *listing])
+        return "\n".join([done, *listing, *filter(None, [self.note])])
 
 
 def check_collection(owner: str, title: str) -> None:
@@ -64,10 +69,26 @@ def check_collection(owner: str, title: str) -> None:
         raise ValueError(f"the title must be one line of 1 to {LONGEST_TITLE} characters, not {title!r}")
 
 
+def existing_collection(owner: str, title: str, private: bool, api: Any) -> Any:
+    """The collection ``title`` of ``owner`` as a listing has it, with four entries at most; ``None`` where there is none.
+
+    Raises:
+        ValueError: it is public and was to be private. RuntimeError: the Hub refuses or cannot be reached.
+    """
+    with one_line_errors(f"the collection {title!r} was not published", owner):
+        found = [c for c in retried(lambda: list(api.list_collections(owner=owner))) if c.title == title]
+        if found and private and not found[0].private:
+            raise ValueError(
+                f"the collection {title!r} is there and public; leave --private out, or give another title"
+            )
+    return found[0] if found else None
+
+
 def publish_collection(
     owner: str,
     title: str,
     items: Sequence[Item],
+    folder: str | Path,
     *,
     description: str = "",
     private: bool = False,
@@ -76,20 +97,22 @@ def publish_collection(
 ) -> PublishedCollection:
     """Make the collection ``title`` of ``owner``, or bring it up to date.
 
-    It is private until it is complete. In one that exists, entries that are missing are added and notes that differ are
-    replaced; other people's entries and the order stay.
+    A new one is private until it is complete; ``publishing.json`` in ``folder`` remembers one whose publishing was cut short.
+    In one that exists, entries that are missing are added and notes that differ are replaced; its visibility, other people's
+    entries and the order stay.
 
     Args:
         owner: user or organisation.
         title: by which it is found again, at most 60 characters.
         items: all on the Hub already.
+        folder: for the note of an unfinished publishing; made where it is needed.
         description: cut to 150 characters.
-        private: a private collection stays private, and a new one is; without it the collection is public at the end.
+        private: a new collection stays private.
         dry_run: only say what it would hold.
         api: a `huggingface_hub.HfApi`; by default one with the token of the user's login.
 
     Raises:
-        ValueError: an owner or a title that cannot be.
+        ValueError: an owner or a title that cannot be, or the collection is public and was to be private.
         RuntimeError: no login, or the Hub refuses or cannot be reached.
     """
     check_collection(owner, title)
@@ -100,31 +123,70 @@ def publish_collection(
         from huggingface_hub import HfApi
 
         api = HfApi()
-    description = description[:LONGEST_DESCRIPTION]
-    with one_line_errors(f"the collection {title!r} was not published", owner):
+    noted = (Path(folder), api.endpoint, f"collections/{owner}/{title}")
+    failed = f"the collection {title!r} was not published"
+    with one_line_errors(failed, owner):
         retried(api.whoami)
-        found = [c for c in retried(lambda: list(api.list_collections(owner=owner))) if c.title == title]
-        if found:
-            slug, changed = found[0].slug, False
-        else:
-            settings = {"namespace": owner, "description": description or None, "private": True, "exists_ok": True}
-            slug, changed = retried(api.create_collection, title, **settings).slug, True
-        # A listing holds four entries at most.
-        there = retried(api.get_collection, slug)
-        for item in items:
-            changed |= _bring_up_to_date(there, item, api)
-        settings = {}
-        if description and there.description != description:
-            settings["description"] = description
-        if there.private and not private:
-            settings["private"] = False
-        if settings:
-            retried(api.update_collection_metadata, slug, **settings)
-        url = retried(api.get_collection, slug).url
-    return PublishedCollection(owner, title, tuple(items), url, changed or bool(settings))
+    found = existing_collection(owner, title, private, api)
+    with one_line_errors(failed, owner):
+        slug = found.slug if found else _make(owner, title, description, None if private else noted, api)
+        there, changed = _bring_up_to_date(slug, items, description, private, noted, api)
+    note = ""
+    if there.private and not private:
+        note = (
+            f"It is private and stays so, as {noted[0] / unfinished.FILE} does not say that an unfinished publishing made it; "
+            "its settings on the Hub make it public."
+        )
+    return replace(asked, url=there.url, changed=found is None or changed, note=note)
 
 
-def _bring_up_to_date(there: Any, item: Item, api: Any) -> bool:
+def _make(owner: str, title: str, description: str, noted: tuple[Path, str, str] | None, api: Any) -> str:
+    """The slug of a new private collection; ``noted`` remembers that it shall become public, unless it cannot be made at all."""
+    if noted:
+        noted[0].mkdir(parents=True, exist_ok=True)
+        unfinished.begin(*noted)
+    settings = {"namespace": owner, "description": description[:LONGEST_DESCRIPTION] or None, "private": True}
+    try:
+        slug = retried(api.create_collection, title, exists_ok=True, **settings).slug
+    except Exception as error:
+        if noted and not passing(error):
+            _forget(noted)
+        raise
+    if noted:
+        # The Hub gives one that is made again by hand another.
+        unfinished.begin(*noted, slug)
+    return slug
+
+
+def _forget(noted: tuple[Path, str, str]) -> None:
+    """Forget that the collection is unfinished, and remove the folder where it held that note alone."""
+    unfinished.finish(*noted)
+    with suppress(OSError):
+        noted[0].rmdir()
+
+
+def _bring_up_to_date(
+    slug: str, items: Sequence[Item], description: str, private: bool, noted: tuple[Path, str, str], api: Any
+) -> tuple[Any, bool]:
+    """The collection as it is then, and whether anything had to be changed."""
+    # A listing holds four entries at most.
+    there = retried(api.get_collection, slug)
+    others = {(entry.item_type, entry.item_id) for entry in there.items} - {(item.kind, item.repo_id) for item in items}
+    changed = [_add_or_note(there, item, api) for item in items]
+    settings: dict[str, Any] = {}
+    # One that holds more was made again by hand since.
+    if there.private and not private and not others and unfinished.is_begun(*noted, slug):
+        settings["private"] = False
+    if description and there.description != description[:LONGEST_DESCRIPTION]:
+        settings["description"] = description[:LONGEST_DESCRIPTION]
+    if settings:
+        retried(api.update_collection_metadata, slug, **settings)
+    if unfinished.is_begun(*noted):
+        _forget(noted)
+    return retried(api.get_collection, slug), any(changed) or bool(settings)
+
+
+def _add_or_note(there: Any, item: Item, api: Any) -> bool:
     """Whether the entry had to be added, or its note to be changed."""
     note = item.note[:LONGEST_NOTE]
     for entry in there.items:

@@ -9,6 +9,7 @@ from evenhand.evaluation.modules import module_path
 from evenhand.model_cards.facts import is_hub_id
 from evenhand.model_cards.hub.library_sources import flat_sources
 from evenhand.model_cards.hub.spaces import Space, SpaceKind, files_of, push_space, refuse_foreign
+from evenhand.model_cards.hub.staged_list import LIST, with_list
 from evenhand.model_cards.whole_folders import whole_folder
 
 CARD, PAGE, REQUIREMENTS = "README.md", "app.py", "requirements.txt"
@@ -84,7 +85,7 @@ def stage_metric(name: str, repo_id: str, folder: str | Path) -> Path:
         **flat_sources(source / f"{name}.py"),
     }
     with whole_folder(folder) as new:
-        for file, text in texts.items():
+        for file, text in with_list(texts).items():
             (new / file).write_text(text, encoding="utf-8")
     return folder
 
@@ -103,4 +104,4 @@ def _kind(name: str) -> SpaceKind:
 
 
 def _is_staged(path: str) -> bool:
-    return path in (CARD, REQUIREMENTS) or (path.endswith(".py") and "/" not in path)
+    return path in (CARD, REQUIREMENTS, LIST) or (path.endswith(".py") and "/" not in path)

@@ -23,6 +23,8 @@ class Push:
         message: of the commit.
         revision: a branch (made where it is missing) or `refs/pr/N`; None is the default branch.
         check: called with every state of the repository that a commit would build on; raises to stop.
+        say: called with a line before each upload, which may take long, and longer where the network fails: the client tries
+            again by itself, silently, for minutes.
     """
 
     api: Any
@@ -32,6 +34,7 @@ class Push:
     message: str
     revision: str | None
     check: Callable[[RepositoryState], None]
+    say: Callable[[str], None] | None = None
 
     def commit(self, state: RepositoryState) -> tuple[str, bool]:
         """Make the branch hold the folder: the commit that does, and whether it had to be made.
@@ -100,6 +103,9 @@ class Push:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         additions = [CommitOperationAdd(name, str(self.folder / name)) for name in added]
+        if self.say is not None:
+            size = sum((self.folder / name).stat().st_size for name in added)
+            self.say(f"Uploading {len(added)} files, {size:,} bytes; where the network fails it is tried again for minutes")
         self.api.preupload_lfs_files(self.repo_id, additions, free_memory=False, **self._where(create_pr))
         # The client would leave these out of the commit without a word.
         ignored = [addition.path_in_repo for addition in additions if addition._should_ignore]

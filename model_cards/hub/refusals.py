@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from evenhand.model_cards.hub.retries import describe
 
 NO_LOGIN = "no login to the Hub: run 'hf auth login' or set HF_TOKEN, or look at the folder with --dry-run"
+
+# How hf_xet, through which the client uploads large files, says in its ConnectionErrors that the Hub refused.
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
 
 
 @contextmanager
@@ -36,6 +39,8 @@ def one_line_errors(what: str, repo_id: str) -> Iterator[None]:
         fault = error if isinstance(error, HTTPError) else error.__cause__ or error
         if isinstance(fault, HfHubHTTPError):
             raise RuntimeError(f"{what}: {refusal(fault, repo_id)}") from error
+        if isinstance(fault, ConnectionError) and (status := _XET_STATUS.search(str(fault))):
+            raise RuntimeError(f"{what}: {_refused(int(status[1]), '', repo_id)}") from error
         if isinstance(fault, (HTTPError, OSError)):
             raise RuntimeError(f"{what}: {_unreachable(fault)}") from error
         raise RuntimeError(f"{what}: {' '.join(str(error).split())}") from error
@@ -47,7 +52,10 @@ def one_line_errors(what: str, repo_id: str) -> Iterator[None]:
 
 def refusal(error: Exception, repo_id: str) -> str:
     """Why the Hub refused, and what to do, for an `HfHubHTTPError`."""
-    status = error.response.status_code
+    return _refused(error.response.status_code, error.server_message or "", repo_id)
+
+
+def _refused(status: int, message: str, repo_id: str) -> str:
     advice = {
         401: "the token is not valid: log in again with 'hf auth login'",
         402: "the account must be paid for this: see the billing page of the Hub",
@@ -57,9 +65,9 @@ def refusal(error: Exception, repo_id: str) -> str:
         412: "it was changed meanwhile: run the same command again",
         429: "too many requests: run the same command again in some minutes",
     }
-    said = " ".join((error.server_message or "").split())[:200]
+    said = " ".join(message.split())[:200]
     passing = "a fault of the server: run the same command again" if status >= 500 else None
-    return f"{describe(error)[0].lower()}{describe(error)[1:]}; {advice.get(status) or passing or said or 'see its status page'}"
+    return f"the Hub answered {status}; {advice.get(status) or passing or said or 'see its status page'}"
 
 
 def _unreachable(error: Exception) -> str:

@@ -23,21 +23,23 @@ _FRESH = {".gitattributes", ".gitignore", CARD}
 class RepositoryState:
     """A model repository at one commit of one branch.
 
-    ``hashes`` maps paths to SHA-256 for large files and to git's blob hash for the others, which `changes` compares with.
+    ``made`` is when the Hub made the repository, which tells it from an earlier one of its name; ``hashes`` maps paths to
+    SHA-256 for large files and to git's blob hash for the others, which `changes` compares with.
     """
 
     repo_id: str
     private: bool
+    made: str | None
     commit: str
     hashes: Mapping[str, tuple[str, str]]
     card: str | None
     facts: Mapping[str, Any] | None
 
-    def check_ours(self, made_by_us: bool) -> None:
+    def check_ours(self, just_made: bool) -> None:
         """Raise ValueError unless this is an earlier published student, or a repository that nobody has filled.
 
         Args:
-            made_by_us: this run made the repository; then whatever somebody has put there since may stay beside the student.
+            just_made: it was made a moment ago; then a file that somebody has put there since may stay beside the student.
         """
         unsafe = sorted(name for name in self.hashes if is_unsafe(name) and not is_staged_name(name))
         if unsafe:
@@ -45,13 +47,15 @@ class RepositoryState:
                 f"{self.repo_id} holds {unsafe[0]}, which would be loaded in the place of what is published or could run "
                 "code; delete it there first, or publish under another name"
             )
-        if made_by_us:
-            return
         others = sorted(set(self.hashes) - _FRESH)
-        if self.facts is None and others:
+        if self.facts is None and others and not just_made:
             raise ValueError(f"{self.repo_id} holds something else ({others[0]}); publish under another name")
         if self.facts is None and self.card is not None and _body(self.card):
             raise ValueError(f"{self.repo_id} holds a card that is not evenhand's; publish under another name")
+
+    def files_of_others(self) -> list[str]:
+        """Files that staging never writes and that no new repository holds."""
+        return sorted(name for name in self.hashes if name not in _FRESH and not is_staged_name(name))
 
     def changes(self, folder: Path, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
         """Files of ``folder`` that the repository does not hold so, and files of an earlier student that go.
@@ -96,7 +100,8 @@ def read_state(api: Any, repo_id: str, revision: str | None) -> RepositoryState 
     tree = _files(api, repo_id, info.sha)
     hashes = {file.path: ("sha256", file.lfs.sha256) if file.lfs else ("git", file.blob_id) for file in tree}
     card, facts = (_text(api, repo_id, info.sha, name) if name in hashes else None for name in (CARD, FACTS))
-    return RepositoryState(repo_id, bool(info.private), info.sha, hashes, card, _our_facts(facts))
+    made = info.created_at.isoformat() if info.created_at else None
+    return RepositoryState(repo_id, bool(info.private), made, info.sha, hashes, card, our_facts(facts))
 
 
 def branch_exists(api: Any, repo_id: str, revision: str) -> bool:
@@ -123,7 +128,8 @@ def _text(api: Any, repo_id: str, commit: str, name: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
-def _our_facts(text: str | None) -> Mapping[str, Any] | None:
+def our_facts(text: str | None) -> Mapping[str, Any] | None:
+    """The facts of a published card from their file's text; None where it is no such file."""
     try:
         facts = json.loads(text) if text is not None else None
     except ValueError:

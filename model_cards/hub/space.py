@@ -16,6 +16,7 @@ from evenhand.model_cards.hub.library_sources import package_sources
 from evenhand.model_cards.hub.refusals import one_line_errors
 from evenhand.model_cards.hub.retries import retried
 from evenhand.model_cards.hub.spaces import Space, SpaceKind, files_of, push_space, refuse_foreign
+from evenhand.model_cards.hub.staged_list import LIST, with_list
 from evenhand.model_cards.space.compared_models import ComparedModel, models_text
 from evenhand.model_cards.whole_folders import whole_folder
 
@@ -96,7 +97,7 @@ def stage_space(models: Sequence[ComparedModel], repo_id: str, folder: str | Pat
         **{f"evenhand/evaluation/{name}": (library / name).read_text(encoding="utf-8") for name in DATA},
     }
     with whole_folder(folder) as new:
-        for file, text in texts.items():
+        for file, text in with_list(texts).items():
             (new / file).parent.mkdir(parents=True, exist_ok=True)
             (new / file).write_text(text, encoding="utf-8")
     return folder
@@ -167,7 +168,7 @@ def _use(models: Sequence[ComparedModel]) -> str:
 
 
 def _is_staged(path: str) -> bool:
-    return path in (CARD, PAGE, REQUIREMENTS, MODELS) or (
+    return path in (CARD, PAGE, REQUIREMENTS, MODELS, LIST) or (
         path.startswith("evenhand/") and path.endswith((".py", ".yaml"))
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from evenhand.model_cards.hub import unfinished
 from evenhand.model_cards.hub.refusals import one_line_errors
 from evenhand.model_cards.hub.retries import TRIES, passing, pause_before, retried
+from evenhand.model_cards.hub.staged_list import LIST, listed
 
 # What a Space that nobody has filled holds.
 FRESH_SPACE = {".gitattributes", "README.md"}
@@ -58,7 +60,7 @@ class SpaceKind:
     """What tells one kind of Space from others.
 
     Args:
-        own: whether staging and publishing write such a path.
+        own: whether staging may write such a path.
         marks: files that every staged folder of the kind holds.
         mark: the one by which a Space of this kind is known on the Hub; what holds other files and not this is left alone.
         name: of the kind, for messages.
@@ -84,28 +86,32 @@ def refuse_foreign(folder: Path, kind: SpaceKind) -> None:
     if not folder.is_dir():
         raise ValueError(f"cannot stage into {folder}: it is a file; choose another folder")
     entries = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
-    # a link may lead to files of others
-    foreign = [name for name, path in entries.items() if path.is_symlink() or (path.is_file() and not kind.own(name))]
-    foreign += [name for name, path in entries.items() if path.is_dir() and not any(path.iterdir())]
-    if foreign:
-        raise ValueError(f"cannot stage into {folder}: it holds {foreign[0]!r}, which staging never writes")
-    if entries and not kind.marks <= set(entries):
+    if not entries:
+        return
+    if not {*kind.marks, LIST} <= set(entries):
         raise ValueError(
             f"cannot stage into {folder}: it is not empty and no staged {kind.name}; choose another folder"
         )
+    staged = {name for name in listed((folder / LIST).read_text(encoding="utf-8", errors="replace")) if kind.own(name)}
+    # a link may lead to files of others
+    foreign = [name for name, path in entries.items() if path.is_symlink() or (path.is_file() and name not in staged)]
+    foreign += [name for name, path in entries.items() if path.is_dir() and not any(path.iterdir())]
+    if foreign:
+        raise ValueError(f"cannot stage into {folder}: it holds {foreign[0]!r}, which staging did not write")
 
 
 def push_space(space: Space, kind: SpaceKind, private: bool, api: Any) -> Space:
     """Make the Space's files on the Hub those of the staged folder.
 
     A Space that does not exist yet is made private, filled, and made public last (unless ``private``), so nobody ever
-    sees an empty one; a note beside the staged folder remembers one whose publishing was cut short. Any other existing
-    one keeps its visibility.
+    sees an empty one; ``publishing.json`` beside the staged folder remembers one whose publishing was cut short, and it
+    becomes public when it is published from there again, if it holds nothing else. Any other existing one keeps its
+    visibility.
 
     Args:
         space: staged.
-        kind: of the Space; files that it writes and that are not among the staged ones are deleted, and other files of the
-            Space's owner stay.
+        kind: of the Space; files that an earlier publishing listed as staged and that no longer are get deleted, and files of
+            the Space's owner stay.
         private: whether a new Space stays private.
         api: a `huggingface_hub.HfApi`.
 
@@ -117,20 +123,31 @@ def push_space(space: Space, kind: SpaceKind, private: bool, api: Any) -> Space:
         RuntimeError: no login, or the Hub refuses or cannot be reached.
     """
     repo_id, noted = space.repo_id, (space.folder.parent, api.endpoint, f"spaces/{space.repo_id}")
-    with one_line_errors(f"{repo_id} was not published", repo_id):
+    remembered, failed = noted[0] / unfinished.FILE, f"{repo_id} was not published"
+    with one_line_errors(failed, repo_id):
         retried(api.whoami)
         if not retried(api.repo_exists, repo_id, repo_type="space"):
             _make(repo_id, None if private else noted, api)
         elif private and not retried(api.repo_info, repo_id, repo_type="space").private:
             raise ValueError(f"{repo_id} is there and public; leave --private out, or publish under another name")
+        begun = unfinished.is_begun(*noted)
+        becomes_public = begun and not private and _is_still_ours(space, noted, api)
+    if becomes_public:
+        failed += (
+            f", and nothing of it can be seen: the new Space is private until it is complete, as {remembered} says"
+        )
+    note = ""
+    with one_line_errors(failed, repo_id):
         head, changed = _commit(space, kind, api)
-        note = ""
-        if unfinished.is_begun(*noted):
-            if not private:
-                retried(api.update_repo_settings, repo_id, repo_type="space", private=False)
-            unfinished.finish(*noted)
+        if becomes_public:
+            retried(api.update_repo_settings, repo_id, repo_type="space", private=False)
         elif not private and retried(api.repo_info, repo_id, repo_type="space").private:
-            note = f"{repo_id} is private and stays so; its settings on the Hub make it public."
+            note = (
+                f"{repo_id} is private and stays so, as {remembered} does not say that an unfinished publishing made it; "
+                "its settings on the Hub make it public."
+            )
+        if begun:
+            unfinished.finish(*noted)
     return replace(space, url=f"{api.endpoint}/spaces/{repo_id}", commit=head, changed=changed, note=note)
 
 
@@ -144,6 +161,19 @@ def _make(repo_id: str, noted: tuple[Path, str, str] | None, api: Any) -> None:
         if noted and not passing(error):
             unfinished.finish(*noted)
         raise
+    if noted:
+        unfinished.begin(*noted, _made(retried(api.repo_info, repo_id, repo_type="space")))
+
+
+def _made(info: Any) -> str | None:
+    return info.created_at.isoformat() if info.created_at else None
+
+
+def _is_still_ours(space: Space, noted: tuple[Path, str, str], api: Any) -> bool:
+    """Whether the Space is the one that was noted, and not made again by hand since, and holds nothing that others put there."""
+    info = retried(api.repo_info, space.repo_id, repo_type="space")
+    held = {sibling.rfilename for sibling in info.siblings}
+    return unfinished.is_begun(*noted, _made(info)) and held <= FRESH_SPACE | set(space.files)
 
 
 def _commit(space: Space, kind: SpaceKind, api: Any) -> tuple[str, bool]:
@@ -162,7 +192,8 @@ def _commit(space: Space, kind: SpaceKind, api: Any) -> tuple[str, bool]:
         if set(held) - FRESH_SPACE and kind.mark not in held:
             other = min(set(held) - FRESH_SPACE)
             raise ValueError(f"the Space {space.repo_id} holds something else ({other}); publish under another name")
-        stale = sorted(file for file in held if kind.own(file) and file not in wanted)
+        unwanted = {file for file in held if kind.own(file) and file not in wanted}
+        stale = _left_over(space.repo_id, head.sha, unwanted, api) if unwanted and LIST in held else []
         if not stale and all(held.get(file) == blob for file, blob in wanted.items()):
             return head.sha, number > 1
         try:
@@ -184,3 +215,11 @@ def _commit(space: Space, kind: SpaceKind, api: Any) -> tuple[str, bool]:
             if not overtaken:
                 pause_before(number, error)
     raise AssertionError("the last try returns or raises")
+
+
+def _left_over(repo_id: str, commit: str, unwanted: set[str], api: Any) -> list[str]:
+    """Those of the files that an earlier publishing put there, as its list says; the others are the owner's."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = {"repo_type": "space", "revision": commit, "local_dir": folder}
+        path = retried(api.hf_hub_download, repo_id, LIST, **where)
+        return sorted(unwanted & listed(Path(path).read_text(encoding="utf-8", errors="replace")))

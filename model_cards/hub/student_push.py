@@ -11,11 +11,11 @@ from evenhand.model_cards.escaping import one_line
 from evenhand.model_cards.facts import CardFacts
 from evenhand.model_cards.hub import unfinished
 from evenhand.model_cards.hub.benchmark_results import benchmark_results
-from evenhand.model_cards.hub.edited_blocks import merged_notes
+from evenhand.model_cards.hub.edited_blocks import card_on_the_hub, merged_notes
 from evenhand.model_cards.hub.push import Push
 from evenhand.model_cards.hub.refusals import one_line_errors
-from evenhand.model_cards.hub.repository_state import RepositoryState, branch_exists, read_state
-from evenhand.model_cards.hub.retries import retried
+from evenhand.model_cards.hub.repository_state import DEFAULT_BRANCH, RepositoryState, branch_exists, read_state
+from evenhand.model_cards.hub.retries import passing, retried
 from evenhand.model_cards.hub.target import HubRepository
 from evenhand.model_cards.publishing import Published, file_sizes, listing
 from evenhand.model_cards.staging import stage_checked
@@ -39,6 +39,10 @@ class StudentPush:
     def repo_id(self) -> str:
         return self.target.repo_id
 
+    @property
+    def _noted(self) -> tuple[Path, str, str]:
+        return self.run, self.api.endpoint, self.repo_id
+
     def publish(self, published: Mapping[str, Any], facts: CardFacts, folder: Path, notes: list[str]) -> Published:
         """Look, stage, push, show to the public: in this order, so that whatever is wrong is found before anything leaves."""
         failed = f"{self.target} was not published"
@@ -47,31 +51,31 @@ class StudentPush:
             state = read_state(self.api, self.repo_id, self.target.revision)
             self._check_visibility(state)
             self._check_revision(state)
-            begun = unfinished.is_begun(self.run, self.api.endpoint, self.repo_id)
-            ours = state is None or begun
-            blocks, taken = (facts.notes, []) if state is None else _reviewed(state, ours, facts.notes)
+            begun = state is not None and unfinished.is_begun(*self._noted, state.made)
+            blocks, taken = (facts.notes, []) if state is None else _reviewed(state, False, facts.notes)
             results = benchmark_results(published, self.api)
         facts = replace(facts, notes=blocks, repo_id=self.repo_id)
         staged = stage_checked(self.run, folder, facts, results)
         files = file_sizes(staged)
         if self.show is not None:
             self.show(f"{self.target} on the Hub is to hold:\n{listing(files)}")
+        check = _unmoved(facts, just_made=state is None)
         push = Push(
-            self.api, self.repo_id, staged, tuple(files), _message(facts), self.target.revision, _unmoved(facts, ours)
+            self.api, self.repo_id, staged, tuple(files), _message(facts), self.target.revision, check, self.show
         )
         if self.create_pr:
             return self._proposed(push, state, author, Published(self.target, staged, files, notes=(*notes, *taken)))
-        if ours:
+        if state is None or begun:
             failed += ", and nothing of it can be seen: the new repository is private until it is complete"
         with one_line_errors(failed, self.repo_id):
-            state, becomes_public = self._made(state, begun)
+            state, begun = self._made(state, begun)
             commit, changed = push.commit(state)
-            if becomes_public:
-                self._check_complete(push, commit)
+            hidden = self._hidden(push, commit, begun) if state.private and not self.private else None
+            becomes_public = begun and hidden is None
         if becomes_public:
             self._show_to_the_public()
-        elif state.private and not self.private:
-            notes = [*notes, f"{self.repo_id} is private and stays so; its settings on the Hub make it public."]
+        elif hidden is not None:
+            notes = [*notes, hidden]
         return Published(
             self.target,
             staged,
@@ -112,27 +116,49 @@ class StudentPush:
         """The repository, made private where it is missing, and whether it is to become public at the end."""
         if state is None:
             if not self.private:
-                unfinished.begin(self.run, self.api.endpoint, self.repo_id)
-            retried(self.api.create_repo, self.repo_id, private=True, exist_ok=True)
+                unfinished.begin(*self._noted)
+            try:
+                retried(self.api.create_repo, self.repo_id, private=True, exist_ok=True)
+            except Exception as error:
+                # A repository of this name that is there later is somebody else's work. A lost answer may hide ours.
+                if not passing(error):
+                    unfinished.finish(*self._noted)
+                raise
             state = read_state(self.api, self.repo_id, self.target.revision)
             if state is None:
                 raise RuntimeError("the Hub made the repository but does not show it; run the same command again")
+            if not self.private:
+                unfinished.begin(*self._noted, state.made)
             return state, not self.private
-        if begun and self.private:
-            unfinished.finish(self.run, self.api.endpoint, self.repo_id)
+        if self.private:
+            unfinished.finish(*self._noted)
         return state, begun and not self.private
 
-    def _check_complete(self, push: Push, commit: str) -> None:
-        """Raise unless the commit holds every file as it was staged, whatever the Hub answered."""
+    def _hidden(self, push: Push, commit: str, begun: bool) -> str | None:
+        """Why a private repository stays so, for people; None where it is ours to show, and complete."""
+        by_hand = "its settings on the Hub make it public."
+        if not begun:
+            return f"{self.repo_id} is private and stays so; {by_hand}"
+        if self.target.revision not in (None, DEFAULT_BRANCH):
+            return f"{self.repo_id} is private until its {DEFAULT_BRANCH} is published too: leave the revision out."
+        others = self._check_complete(push, commit).files_of_others()
+        if others:
+            unfinished.finish(*self._noted)
+            return f"{self.repo_id} stays private, as it holds {others[0]}, which is not the student's; {by_hand}"
+        return None
+
+    def _check_complete(self, push: Push, commit: str) -> RepositoryState:
+        """What the commit holds; raises unless that is every file as it was staged, whatever the Hub answered."""
         state = read_state(self.api, self.repo_id, commit)
         missing = state.changes(push.folder, push.names)[0] if state else list(push.names)
         if missing:
             raise RuntimeError(f"the Hub does not hold {missing[0]} as it was sent; run the same command again")
+        return state
 
     def _show_to_the_public(self) -> None:
         with one_line_errors(f"{self.target} is complete on the Hub but still private", self.repo_id):
             retried(self.api.update_repo_settings, self.repo_id, private=False)
-        unfinished.finish(self.run, self.api.endpoint, self.repo_id)
+        unfinished.finish(*self._noted)
 
     def _proposed(self, push: Push, state: RepositoryState, author: str, published: Published) -> Published:
         if not any(state.changes(push.folder, push.names)):
@@ -150,17 +176,17 @@ def _message(facts: CardFacts) -> str:
     return f"{one_line(facts.title or '') or facts.repo_id.split('/')[1]}, from evenhand"
 
 
-def _reviewed(state: RepositoryState, ours: bool, notes: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def _reviewed(state: RepositoryState, just_made: bool, notes: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """The hand-written blocks to publish, and what is to be said of them; raises where the repository is not one for a student."""
-    state.check_ours(made_by_us=ours)
-    return merged_notes(state, notes)
+    state.check_ours(just_made)
+    return merged_notes(card_on_the_hub(state), notes)
 
 
-def _unmoved(facts: CardFacts, ours: bool) -> Callable[[RepositoryState], None]:
+def _unmoved(facts: CardFacts, just_made: bool) -> Callable[[RepositoryState], None]:
     """A check for each state that a commit builds on: what was staged is still what the Hub should hold."""
 
     def check(state: RepositoryState) -> None:
-        if _reviewed(state, ours, facts.notes)[0] != facts.notes:
+        if _reviewed(state, just_made, facts.notes)[0] != facts.notes:
             raise RuntimeError("its card was edited meanwhile; run the same command again")
 
     return check

@@ -8,9 +8,15 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
 from evenhand.model_cards.lint.problem import Problem, shortened
 from evenhand.model_cards.published_report import machine_paths
 
+# Without quotes, as in a shell: letters and digits mixed, no number (`1.5e-05`) and no name that a program looks up (`os.environ[...]`).
+_SETTING = r"(?:[\w-]*(?:[_-](?:key|token)|api[ _-]?key|secret\w*|passw(?:or)?d|passphrase)|(?:access|secret) key)"
+_SIGN = r"[\w+/.~!@#%^&*-]"
+_VALUE = rf"(?={_SIGN}*[a-z])(?={_SIGN}*\d)(?!\d+(?:\.\d+)?e[+-]?\d+\b){_SIGN}{{6,}}(?![(\[]|{_SIGN})"
 SECRETS = {
     "a Hugging Face token": re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}"),
     "a GitHub token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})"),
@@ -24,7 +30,9 @@ SECRETS = {
     "a password in an address": re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'<>]+:[^\s/@\"'<>]+@"),
     # The value, not only the name of a setting, and not what a library puts in a token's place.
     "the value of a secret setting": re.compile(
-        r"[\"']?\b(?:\w+_)?(?:hub_token|api_?key|access_token|auth_token|secret|secret_key|password|passwd)[\"']?\s*[:=]\s*[\"'][^\"'<>\s]{6,}[\"']",
+        r"[\"']?\b(?:\w+_)?(?:hub_token|api_?key|access_token|auth_token|secret|secret_key|password|passwd)[\"']?\s*[:=]\s*[\"'][^\"'<>\s]{6,}[\"']"
+        rf"|\b(?!(?:bos|eos|unk|sep|pad|cls|mask)_token){_SETTING}[\"']?\s*[:=]\s*[\"']?{_VALUE}"
+        rf"|\bpassw(?:or)?d={_SIGN}{{6,}}(?![(\[]|{_SIGN})",
         re.IGNORECASE,
     ),
 }
@@ -34,12 +42,14 @@ _LARGEST_TEXT = 200 * 2**20
 
 
 def text_of(path: Path) -> str | None:
-    """The text that a file carries: all of a text file, the head of a safetensors file, None for others.
+    """The text that a file carries: all of a text file, the head of a safetensors file, the notes in a PNG, None for others.
 
     A file of any name is text where it is UTF-8 without a NUL.
     """
     if path.suffix == ".safetensors":
         return _safetensors_notes(path)
+    if path.suffix == ".png":
+        return _picture_notes(path)
     if path.stat().st_size > _LARGEST_TEXT:
         return None
     with path.open("rb") as file:
@@ -62,6 +72,20 @@ def _safetensors_notes(path: Path) -> str | None:
         except ValueError:
             return None
     return json.dumps(head.get("__metadata__"), indent=0) if isinstance(head, dict) else None
+
+
+def _picture_notes(path: Path) -> str | None:
+    """What programs wrote beside the pixels of a PNG, a line each at least: titles, comments, camera data."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            # Notes may stand behind the pixels.
+            image.load()
+            notes = dict(image.info)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if isinstance(camera := notes.get("exif"), bytes):
+        notes["exif"] = camera.decode("latin-1")
+    return "\n".join(f"{key}: {note}" for key, note in notes.items() if isinstance(note, str))
 
 
 def leaks(name: str, text: str) -> Iterator[Problem]:

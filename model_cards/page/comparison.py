@@ -76,7 +76,7 @@ def tradeoff_of(students: Sequence[Student]) -> tuple[tuple[list, str] | None, s
     if any(next(student.entries())[:2] != ("seat", shared_seat(students)) for student in students):
         return None, "the reports have different headline measures of SEAT"
     try:
-        points, tasks = tradeoff_points([student.report for student in students])
+        points, tasks = tradeoff_points([s.report for s in students], [s.name for s in students])
     except ValueError as error:
         return None, str(markdown(error))
     return ((points, tasks), None) if points else (None, "no report has both means")

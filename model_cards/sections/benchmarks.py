@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from evenhand.evaluation.report_order import ordered_measures
+
 
 class Benchmark(NamedTuple):
     """One data set: its name, the licence its own page states, and keys of `citations.bib`."""
@@ -42,34 +44,52 @@ GLUE_TASKS = {
     "wnli": Benchmark("WNLI", None, ("levesque-etal-2012-winograd",)),
 }
 _CROWS_PAIRS = Benchmark("CrowS-Pairs", "cc-by-sa-4.0", ("nangia-etal-2020-crows",))
-_WINOGENDER = Benchmark("Winogender", "mit", ("rudinger-etal-2018-gender",))
-_WINOBIAS = Benchmark("WinoBias", "mit", ("zhao-etal-2018-gender",))
+WINOGENDER = Benchmark("Winogender", "mit", ("rudinger-etal-2018-gender",))
+WINOBIAS = Benchmark("WinoBias", "mit", ("zhao-etal-2018-gender",))
 MEASURES = {
     "crows_pairs": (_CROWS_PAIRS,),
     "aul": (_CROWS_PAIRS,),
     "stereoset": (Benchmark("StereoSet", "cc-by-sa-4.0", ("nadeem-etal-2021-stereoset",)),),
-    "pronoun_gap": (_WINOGENDER, _WINOBIAS),
+    "pronoun_gap": (WINOGENDER, WINOBIAS),
 }
+"""What the data of a measure are, or are made of."""
 METHODS = {"aul": ("kaneko-bollegala-2022-unmasking",), "pseudo_perplexity": ("salazar-etal-2020-masked",)}
 """What to cite for a method that is no data set."""
 
 
 def used_benchmarks(measures: Mapping[str, Any]) -> list[Benchmark]:
-    """The benchmarks whose data a report's numbers come from, each once, in the order of the card.
+    """The data sets that a report's numbers come from, each once, in the order of the card: known benchmarks by their own name, other data, such as
+    the text of a pseudo-perplexity, by the name in the report.
 
     Args:
         measures: the report's.
     """
     found: dict[str, Benchmark] = {}
-    for entry in measures.get("seat") or []:
-        source = (entry.get("stimuli") or {}).get("source")
-        stimuli = STIMULI.get(source) or Benchmark(str((entry.get("stimuli") or {}).get("name")), None, ())
-        found.setdefault(stimuli.name, stimuli)
-    tasks = [key for entry in measures.get("glue") or [] for key in ((entry.get("model") or {}).get("tasks") or {})]
-    # counterfactual consistency fine-tunes on one task of GLUE
-    tasks += [(entry.get("model") or {}).get("task") for entry in measures.get("counterfactual_consistency") or []]
-    named = [GLUE_TASKS[key] for key in GLUE_TASKS if key in tasks]
-    named += [benchmark for measure in MEASURES if measures.get(measure) for benchmark in MEASURES[measure]]
-    for benchmark in named:
-        found.setdefault(benchmark.name, benchmark)
+    for measure in ordered_measures(measures):
+        for entry in measures[measure]:
+            for benchmark in _stimuli_of(entry) if measure == "seat" else _data_of(measure, entry):
+                found.setdefault(benchmark.name, benchmark)
     return list(found.values())
+
+
+def _stimuli_of(entry: Mapping[str, Any]) -> list[Benchmark]:
+    stimuli = entry.get("stimuli") or {}
+    return [STIMULI.get(stimuli.get("source")) or Benchmark(str(stimuli.get("name")), None, ())]
+
+
+def _data_of(measure: str, entry: Mapping[str, Any]) -> list[Benchmark]:
+    """Of one entry; none where it has no numbers, or needs no data."""
+    result = entry.get("model") or entry.get("reference")
+    if not result:
+        return []
+    result = {**entry, **result}
+    if measure in ("glue", "counterfactual_consistency"):
+        # the latter fine-tunes on one task of GLUE
+        tasks = result.get("tasks") or {} if measure == "glue" else [result.get("task")]
+        return [GLUE_TASKS[key] for key in GLUE_TASKS if key in tasks]
+    if measure == "pronoun_gap":
+        # a folder may hold the files of one of the two alone
+        used = {WINOGENDER: result.get("n_occupations", 1), WINOBIAS: result.get("winobias_splits")}
+        return [benchmark for benchmark in MEASURES[measure] if used[benchmark]]
+    data = result.get("data") or {}
+    return list(MEASURES.get(measure, [Benchmark(str(data["name"]), None, ())] if data.get("name") else ()))

@@ -7,16 +7,11 @@ from typing import Any
 
 from evenhand.model_cards import numbers
 from evenhand.model_cards.figures.watch_panels import chosen_student, watch_table
+from evenhand.model_cards.objective_terms import OBJECTIVE_TERMS
 from evenhand.model_cards.sections.card_source import CardSource, part, parts
-from evenhand.model_cards.sections.opening import hardware_text
+from evenhand.model_cards.sections.hardware import hardware_text
 from evenhand.model_cards.sections.pictures import pictures_of
 
-OBJECTIVE_TERMS = {
-    "ce": "soft targets of the teacher (KL divergence)",
-    "mlm": "masked language modelling",
-    "cos": "cosine of the last hidden states",
-    "mse": "mean squared error of the logits",
-}
 MAX_ROWS = 40
 """Rows of the table of losses; of a longer curve every so many are shown."""
 

@@ -28,14 +28,15 @@ def data_rows(source: CardSource) -> list[dict[str, str]]:
     A declared licence stands before what a data set's own card says; what nobody states is "not recorded". Declared licences of data that
     the report does not name stand at the end.
     """
-    declared, rows = dict(source.facts.data_licences), []
+    declared, rows = source.facts.data_licences, []
     for entry in parts(part(source.training, "corpus"), "sources"):
         name = str(entry.get("hub") or entry.get("path"))
-        rows.append(_row(name, "training", declared.pop(name, None), _stated(entry.get("licence"))))
+        rows.append(_row(name, "training", declared.get(name), _stated(entry.get("licence"))))
     for benchmark in used_benchmarks(source.published["measures"]):
         known = (benchmark.licence, "as its repository states it") if benchmark.licence else None
-        rows.append(_row(benchmark.name, "measurement", declared.pop(benchmark.name, None), known))
-    return [*rows, *(_row(name, NOT_RECORDED, licence, None) for name, licence in declared.items())]
+        rows.append(_row(benchmark.name, "measurement", declared.get(benchmark.name), known))
+    told = {row["name"] for row in rows}
+    return [*rows, *(_row(name, NOT_RECORDED, licence, None) for name, licence in declared.items() if name not in told)]
 
 
 def _row(name: str, use: str, declared: str | None, read: tuple[str, str] | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.model_cards.sections.card_source import CardSource
-from evenhand.model_cards.sections.score_tables import TITLES
+from evenhand.model_cards.sections.score_tables import TITLES, score_entries
 from evenhand.model_cards.sections.seat_tables import FAMILY_TITLES
 
 
@@ -24,15 +24,15 @@ def context(source: CardSource) -> dict[str, Any]:
 
 
 def counted_tests(source: CardSource) -> list[dict[str, Any]]:
-    """One row a measure: how many numbers of the student and how many p-values were computed, and what of them only report.json has."""
+    """One row a measure: how many numbers of the student and how many p-values of all sides were computed, and what of them only report.json has."""
     rows = [
         {
             "measure": f"SEAT, {table['pooling']}, {table['stimuli'].get('source')}",
-            "numbers": len(table["rows"]),
-            "p_values": _p_values(table["rows"], ("p", "legacy", "change_p")),
-            "elsewhere": "d without each word, associations of single words",
+            "numbers": sum(d is not None for row in table["rows"] for d in (row["student"], row["balanced"][0])),
+            "p_values": uncorrected_p_values(entry),
+            "elsewhere": "d without each word, associations of single words, p of the noise floor",
         }
-        for table in source.seat
+        for table, entry in zip(source.seat, source.published["measures"]["seat"], strict=True)
     ]
     for entry in source.published["measures"].get("seat_sensitivity") or []:
         if entry.get("model"):
@@ -40,22 +40,30 @@ def counted_tests(source: CardSource) -> list[dict[str, Any]]:
             rows.append(
                 {"measure": "Sensitivity grid", "numbers": cells, "p_values": 0, "elsewhere": "the differences by cell"}
             )
-    for table in source.scores:
+    for table, (_, entry) in zip(source.scores, score_entries(source.published), strict=True):
         shown = [*table["rows"], *table["others"]]
         details = _details(source.published["measures"][table["measure"]])
+        elsewhere = [f"details by {', '.join(details)}"] if details else []
+        elsewhere += ["p of each fine-tuning seed", "shares of the teacher's scores"] if table["measure"] == "glue" else []
         rows.append(
             {
                 "measure": table["title"],
                 "numbers": len(shown),
-                "p_values": _p_values(shown, ("change_p",)),
-                "elsewhere": f"details by {', '.join(details)}" if details else "nothing",
+                "p_values": uncorrected_p_values(entry),
+                "elsewhere": ", ".join(elsewhere) or "nothing",
             }
         )
     return rows
 
 
-def _p_values(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> int:
-    return sum(row[key] is not None for row in rows for key in keys)
+def uncorrected_p_values(value: Any, key: str = "") -> int:
+    """How many p-values stand in a part of a report, of student, teacher and difference alike. A corrected one is no further test, and counts as
+    none."""
+    if isinstance(value, Mapping):
+        return sum(uncorrected_p_values(item, name) for name, item in value.items())
+    if isinstance(value, list):
+        return sum(uncorrected_p_values(item, key) for item in value)
+    return int(key.startswith("p_value") and not key.endswith("_holm") and isinstance(value, float))
 
 
 def _details(entries: list[Mapping[str, Any]]) -> list[str]:

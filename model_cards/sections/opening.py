@@ -8,6 +8,7 @@ from typing import Any
 from evenhand.model_cards import numbers
 from evenhand.model_cards.amplification_gate import Gate
 from evenhand.model_cards.sections.card_source import CardSource, part
+from evenhand.model_cards.sections.hardware import hardware_text
 
 SECOND_MEASURES = ("crows_pairs", "stereoset", "aul", "pronoun_gap", "counterfactual_consistency")
 """Measures of bias besides SEAT in the order in which the first one measured is named at the top."""
@@ -92,21 +93,3 @@ def speed_up(source: CardSource) -> dict[str, Any] | None:
         "ratio_interval": row["ratio_interval"],
         "hardware": hardware_text(table["hardware"]),
     }
-
-
-def hardware_text(hardware: Any) -> str | None:
-    """The machine in words: `CPU, AMD EPYC, 2 cores`; None where it is not recorded."""
-    if isinstance(hardware, str):
-        return hardware
-    if not isinstance(hardware, Mapping):
-        return None
-    device, name = hardware.get("device"), hardware.get("name")
-    cores, threads, processes = (numbers.checked(hardware.get(key)) for key in ("cpu_cores", "threads", "processes"))
-    words = [
-        str(device) if device else None,
-        str(name) if name and name != device else None,
-        f"{cores} CPU cores" if cores else None,
-        f"{threads} threads" if threads else None,
-        f"{processes} processes" if processes and processes > 1 else None,
-    ]
-    return ", ".join(word for word in words if word) or None

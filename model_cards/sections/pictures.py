@@ -47,11 +47,9 @@ PICTURES = {
         "the table of what was measured while training.",
     ),
     "planted": (
-        "seat",
-        "Planted association strength by test against the SEAT effect size measured on the teacher and its students",
-        "The corpus was generated with known association strengths. Left to right: the tests by planted strength; "
-        "points: the effect size d that SEAT measured. d of this student and its teacher is in the table above; the planted strengths belong to the "
-        "corpus and stand in no report.",
+        "planted",
+        "Plot of the SEAT effect size of teacher and student by test, in the order of the planted strengths; its numbers are in the table below it",
+        "Left to right: the tests by planted strength; points: the effect size d that SEAT measured. The numbers are in the table below.",
     ),
 }
 

@@ -22,7 +22,6 @@ processor (5 and 2 s); hashing is within it."""
 def context(source: CardSource) -> dict[str, Any]:
     """What `provenance.md.jinja` prints."""
     published, training = source.published, source.training
-    code = part(training, "code")
     return {
         "report_sha256": canonical_sha256(published),
         "model": published["model"],
@@ -35,8 +34,8 @@ def context(source: CardSource) -> dict[str, Any]:
         "environment": published.get("environment") or {},
         "trained_with": part(training, "environment"),
         "trained_version": (training or {}).get("evenhand_version"),
-        "commit": code.get("commit"),
-        "modified": code.get("modified"),
+        "training_code": part(training, "code"),
+        "measuring_code": part(published, "code"),
         "has_training": training is not None,
         "load_from": Markup(source.load_from),
         "n_sentences": sum(_recomputed(source)),

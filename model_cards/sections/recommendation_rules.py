@@ -25,7 +25,8 @@ class Advice(NamedTuple):
 def on_association(source: CardSource) -> Advice:
     """By the verdict on the headline's mean |d|."""
     headline = source.seat[0]
-    change = (_gender(headline) or {"change": {}})["change"]
+    gender = _gender(headline) or {"change": {}}
+    change = gender["change"]
     if not change.get("confidence_interval"):
         return Advice(
             _say(
@@ -45,10 +46,9 @@ def on_association(source: CardSource) -> Advice:
     text = _say(
         texts.get(change.get("verdict"), equal),
         difference=_say(
-            "{change}; {tests} tests, {sentences} sentences",
+            "{change}; {counted}",
             change=numbers.estimate(change.get("difference"), change["confidence_interval"], sign=True),
-            tests=len(headline["mean_tests"]),
-            sentences=numbers.count(headline["n_sentences"]),
+            counted=", ".join(filter(None, (f"{len(headline['mean_tests'])} tests", gender["n"]))),
         ),
         left=numbers.estimate(headline["mean_student"], headline["mean_interval"]),
         worst=numbers.fixed(change.get("worst_case")),

@@ -43,8 +43,13 @@ def score_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     of the tasks run), `others` (rows of GLUE's further metrics), `averages`, `notes`, `has_teacher`, and `not_applicable` (why a side has no
     numbers) by side.
     """
+    return [_table(name, entry) for name, entry in score_entries(report)]
+
+
+def score_entries(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(measure, entry) of every measure with scores, in the order of `score_tables`."""
     names = [name for name in ordered_measures(report["measures"]) if name not in ("seat", "seat_sensitivity")]
-    return [_table(name, entry) for name in names for entry in report["measures"][name]]
+    return [(name, entry) for name in names for entry in report["measures"][name]]
 
 
 def _table(measure: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +87,7 @@ def _row(
     change: Mapping[str, Any] | None,
     task: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    other, change = other or {}, change or {}
+    other, change, distance = other or {}, change or {}, score.get("better") == "nearer"
     intervals = [side.get("confidence_interval") for side in (score, other, change)]
     notes = [score.get("note"), change.get("note")]
     # the teacher's own note, such as "all predictions are the same", where it is another than the student's
@@ -102,13 +107,16 @@ def _row(
         "teacher_interval": other.get("confidence_interval"),
         "change": numbers.checked(change.get("difference")),
         "change_interval": change.get("confidence_interval"),
-        "change_p": numbers.checked(change.get("p_value")),
+        # a difference of distances has another p-value than the signed change that is tested here
+        "change_p": None if distance else numbers.checked(change.get("p_value")),
+        "signed_change_p": numbers.checked(change.get("p_value")) if distance else None,
+        "p_method": change.get("p_value_method"),
         "change_holm": numbers.checked((task or {}).get("p_value_holm")),
         "verdict": change.get("verdict"),
         "worst_case": numbers.checked(change.get("worst_case")),
         "ratio": change.get("ratio"),
         "ratio_interval": change.get("ratio_confidence_interval"),
-        "distance": score.get("better") == "nearer",
+        "distance": distance,
         "digits": numbers.resolution(*intervals),
         "note": "; ".join(_distinct(notes)) or None,
     }
@@ -132,6 +140,7 @@ def _mean(model: Mapping[str, Any], reference: Mapping[str, Any], comparison: Ma
         "change": numbers.checked(change.get("difference")),
         "change_interval": change.get("confidence_interval"),
         "change_p": numbers.checked(change.get("p_value")),
+        "p_method": change.get("p_value_method"),
         "level": round(100 * (numbers.checked(change.get("confidence_level")) or 0.95), 6),
         "verdict": change.get("verdict"),
         "worst_case": numbers.checked(change.get("worst_case")),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.model_cards.sections.card_source import CardSource
-from evenhand.model_cards.sections.opening import hardware_text
+from evenhand.model_cards.sections.hardware import hardware_text
 from evenhand.model_cards.sections.pictures import pictures_of
 from evenhand.model_cards.sections.score_tables import SETTINGS
 

@@ -69,10 +69,12 @@ def _family(family: str, tests: list, entry: Mapping[str, Any]) -> dict[str, Any
     teacher = (reference.get("families") or {}).get(family) or {}
     change = (comparison.get("families") or {}).get(family) or {}
     others, differences = reference.get("tests") or {}, comparison.get("tests") or {}
+    rows = [seat_row(name, test, others.get(name), differences.get(name)) for name, test in tests]
     return {
         "family": family,
         "title": FAMILY_TITLES.get(family, family),
-        "rows": [seat_row(name, test, others.get(name), differences.get(name)) for name, test in tests],
+        "rows": rows,
+        "n": _counted(numbers.checked(change.get("n_words")) or _distinct_words(tests), student.get("n_sentences")),
         "mean_student": numbers.checked(student.get("mean_absolute_effect_size")),
         "mean_interval": student.get("confidence_interval"),
         "mean_teacher": numbers.checked(teacher.get("mean_absolute_effect_size")),
@@ -111,6 +113,8 @@ def seat_row(
         "interval": test.get("confidence_interval"),
         "p": numbers.checked(test.get("p_value")),
         "holm": numbers.checked(test.get("p_value_holm")),
+        "teacher_balanced": _balanced(other or {}),
+        "balanced": _balanced(test),
         "legacy": numbers.checked(test.get("p_value_legacy")),
         "change": numbers.checked(change.get("difference")),
         "change_interval": change.get("confidence_interval"),
@@ -119,8 +123,23 @@ def seat_row(
         "change_absolute": numbers.checked(change.get("difference_absolute")),
         "change_absolute_interval": change.get("confidence_interval_absolute"),
         "verdict": change.get("verdict"),
-        "note": "; ".join(_notes(test, other, change)) or None,
+        "note": "; ".join([*_notes(test, other, change), *_disagreements(test, other)]) or None,
     }
+
+
+def _balanced(test: Mapping[str, Any]) -> tuple[Any, Any]:
+    """d and word-level p where every word weighs the same."""
+    return tuple(numbers.checked(test.get(f"{name}_word_balanced")) for name in ("effect_size", "p_value"))
+
+
+def _disagreements(student: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> list[str]:
+    """A note for each model whose d has another sign where every word weighs the same."""
+    return [
+        f"the {name}'s d is {numbers.signed(test.get('effect_size'))} as sentences weigh and "
+        f"{numbers.signed(test.get('effect_size_word_balanced'))} where every word weighs the same: the signs disagree"
+        for name, test in (("student", student), ("teacher", teacher or {}))
+        if test.get("sign_disagreement")
+    ]
 
 
 def _notes(
@@ -130,6 +149,17 @@ def _notes(
     own, other, difference = (record.get("note") if record else None for record in (student, teacher, change))
     told = [own, f"teacher: {other}" if other and other != own else None, difference]
     return list(dict.fromkeys(str(note) for note in told if note))
+
+
+def _counted(words: Any, sentences: Any) -> str | None:
+    """`79 words, 632 sentences`: the distinct ones of a family's tests; an older report holds no number of sentences."""
+    counts = ((words, "words"), (sentences, "sentences"))
+    return ", ".join(f"{numbers.count(n)} {what}" for n, what in counts if numbers.checked(n)) or None
+
+
+def _distinct_words(tests: list) -> int:
+    """Over the sets of all tests, as the report's differences by family count them."""
+    return len({word for _, test in tests for of_set in (test.get("without_word") or {}).values() for word in of_set})
 
 
 def _distinct(tests: list, key: str) -> list[str]:

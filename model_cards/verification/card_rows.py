@@ -14,14 +14,16 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 from PIL import Image
 
-from evenhand.model_cards.card import build_card
 from evenhand.model_cards.facts import CardFacts
 from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
 from evenhand.model_cards.hand_written import read_blocks
 from evenhand.model_cards.hub.benchmark_results import glue_entries
+from evenhand.model_cards.lint.linted_card import LintedCard
 from evenhand.model_cards.lint.report_hash import printed_report_hash
 from evenhand.model_cards.published_report import canonical_sha256
 from evenhand.model_cards.staging import CARD, FACTS, FIGURES, REPORT, staged_figures
+from evenhand.model_cards.verification.gate_rows import gate_rows
+from evenhand.model_cards.verification.other_version import first_wrong_number
 from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHECKED, Row
 
 # Of 255 levels: another processor may round the edge of a line to the next level. A moved point or another digit changes
@@ -46,11 +48,12 @@ def card_rows(folder: Path, report: Mapping[str, Any], installed: str) -> list[R
     try:
         facts = CardFacts.from_dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
         notes = read_blocks(card)
-        again = build_card(report, dataclasses.replace(facts, notes=notes), staged_figures(folder))
+        made = LintedCard(card, report, dataclasses.replace(facts, notes=notes), _pictures(folder))
+        rows.append(_text_row(made, report["evenhand_version"], installed))
     except (OSError, ValueError) as error:
         note = f"{FACTS} or the card cannot be read: {' '.join(str(error).split())[:200]}"
         return [*rows, Row(f"{CARD}: text", RECOMPUTED, passed=False, note=note)]
-    rows.append(_text_row(card, again, report["evenhand_version"], installed))
+    rows += gate_rows(report, facts)
     if notes:
         edited = "; changed since it was published" if notes != dict(facts.notes) else ""
         note = f"written by hand ({', '.join(sorted(notes))}): its words and numbers are not checked{edited}"
@@ -59,15 +62,24 @@ def card_rows(folder: Path, report: Mapping[str, Any], installed: str) -> list[R
     return [*rows, Row(f"{FACTS}: declared facts", UNCHECKED, note=note)]
 
 
-def _text_row(card: str, again: str, version: str, installed: str) -> Row:
-    if again != card and version != installed:
-        note = f"written by evenhand {version}, whose card {installed} may not reproduce"
-        return Row(f"{CARD}: text", UNCHECKED, note=note)
-    note = None
-    if again != card:
-        number, line, expected = _first_difference(card, again)
+def _text_row(card: LintedCard, version: str, installed: str) -> Row:
+    """The whole text where this evenhand wrote it; of another version's the numbers and what machines read."""
+    claim = f"{CARD}: text"
+    if card.text == card.expected:
+        return Row(claim, RECOMPUTED, passed=True)
+    if version == installed:
+        number, line, expected = _first_difference(card.text, card.expected)
         note = f"line {number} is not what the report and the facts give: {line[:60]!r} for {expected[:60]!r}"
-    return Row(f"{CARD}: text", RECOMPUTED, passed=again == card, note=note)
+        return Row(claim, RECOMPUTED, passed=False, note=note)
+    wrong = first_wrong_number(card)
+    if wrong:
+        return Row(claim, RECOMPUTED, passed=False, note=wrong)
+    note = f"written by evenhand {version}, whose words {installed} may not reproduce; its numbers are the report's"
+    return Row(claim, UNCHECKED, note=note, missed=True)
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    return {name: folder / name for name in map(str, staged_figures(folder))}
 
 
 def _first_difference(card: str, again: str) -> tuple[int, str, str]:
@@ -84,9 +96,9 @@ def benchmark_rows(folder: Path, report: Mapping[str, Any]) -> list[Row]:
     """`.eval_results/`: each entry made again from the report; which task of the Hub's it is, the Hub alone knows."""
     rows = []
     for path in sorted(folder.glob(".eval_results/*.yaml")):
-        glue = (report["measures"].get("glue") or [{}])[0].get("model")
-        expected = [] if glue is None else _without_task_id(eval_result_entries_to_yaml(_all_entries(glue)))
         try:
+            glue = (report["measures"].get("glue") or [{}])[0].get("model")
+            expected = [] if glue is None else _without_task_id(eval_result_entries_to_yaml(_all_entries(glue)))
             entries = _without_task_id(yaml.safe_load(path.read_text(encoding="utf-8")))
             unknown = [entry for entry in entries if entry not in expected]
             note = f"{len(unknown)} of its results are not the report's" if unknown or not entries else None
@@ -112,13 +124,18 @@ def _without_task_id(entries: Any) -> list[dict[str, Any]]:
 def picture_rows(folder: Path, report: Mapping[str, Any]) -> list[Row]:
     """Every picture: drawn again from the report where it can be, and compared pixel by pixel.
 
-    Other versions of matplotlib draw the same numbers with other pixels, so only those of the version here are checked.
+    Other versions of matplotlib draw the same numbers with other pixels, so only those of the version here are checked; the
+    summary names the others.
     """
     names = [Path(name).name for name in staged_figures(folder)]
     if not names:
         return []
     with tempfile.TemporaryDirectory(prefix="evenhand-verify-") as scratch:
-        draw_pictures(report, scratch)
+        try:
+            draw_pictures(report, scratch)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            note = f"cannot be drawn from the report ({error!r})"[:200]
+            return [Row("pictures", RECOMPUTED, passed=False, note=note)]
         return [_picture_row(name, folder / FIGURES / name, Path(scratch) / name) for name in names]
 
 
@@ -134,7 +151,7 @@ def _picture_row(name: str, path: Path, again: Path) -> Row:
         return Row(claim, RECOMPUTED, passed=False, note=f"cannot be read ({type(error).__name__})")
     if version != here:
         note = f"drawn by {version or 'an unnamed program'}, whose pixels are not those of {here}"
-        return Row(claim, UNCHECKED, note=note)
+        return Row(claim, UNCHECKED, note=note, missed=True)
     if pixels.shape != expected.shape:
         return Row(claim, RECOMPUTED, passed=False, note="it has another size than what the report gives")
     changed = int((np.abs(pixels - expected) > PIXEL_TOLERANCE).any(axis=-1).sum())

@@ -29,6 +29,10 @@ _NAMES: dict[str, dict[str, str | None]] = {
 OF_THE_MACHINE = ("speed",)
 
 
+class _Damaged(ValueError):
+    """An entry of the report that is none, whatever whoever verifies gives."""
+
+
 @dataclass(frozen=True)
 class PlannedEntry:
     """One entry of a report and the evaluator that computes it again.
@@ -39,6 +43,7 @@ class PlannedEntry:
         evaluator: None where it cannot be computed here.
         reason: why not.
         settings_differ: fields of the entry that are not what its other settings and the data give.
+        damaged: the entry is not of the form that this evenhand's evaluators write; `reason` says where.
     """
 
     measure: str
@@ -47,6 +52,7 @@ class PlannedEntry:
     evaluator: Evaluator | None
     reason: str | None = None
     settings_differ: tuple[str, ...] = ()
+    damaged: bool = False
 
     @property
     def field(self) -> Field:
@@ -70,7 +76,8 @@ def plan_entries(
 
     Raises:
         FileNotFoundError: no such data.
-        ValueError: data, stimuli or measures that are not those of the report, or a setting that is not to be chosen.
+        ValueError: data, stimuli or measures that are not those of the report, or a setting that is not to be chosen. What
+            is wrong with the report itself is told by the entry.
     """
     check_measures(report, measures)
     used: set[str] = set()
@@ -78,13 +85,17 @@ def plan_entries(
     for measure in ordered_measures(report["measures"]):
         of_measure = []
         for index, entry in enumerate(report["measures"][measure]):
-            if measure in ("seat", "seat_sensitivity"):
-                of_measure.append(_on_stimuli(measure, index, entry, stimuli, used, progress))
-            elif measure in measures:
-                of_measure.append(_on_data(measure, index, entry, {"progress": progress, **measures[measure]}))
-            else:
-                of_measure.append(PlannedEntry(measure, index, entry, None, _why_not(measure)))
-        if measure in measures and not any(one.evaluator for one in of_measure):
+            try:
+                if measure in ("seat", "seat_sensitivity"):
+                    planned_entry = _on_stimuli(measure, index, entry, stimuli, used, progress)
+                elif measure in measures:
+                    planned_entry = _on_data(measure, index, entry, {"progress": progress, **measures[measure]})
+                else:
+                    planned_entry = PlannedEntry(measure, index, entry, None, _why_not(measure))
+            except _Damaged as error:
+                planned_entry = PlannedEntry(measure, index, entry, None, str(error), damaged=True)
+            of_measure.append(planned_entry)
+        if measure in measures and not any(one.evaluator or one.damaged for one in of_measure):
             raise ValueError(f"{measure}: {of_measure[0].reason}")
         planned += of_measure
     for source in stimuli:
@@ -146,6 +157,8 @@ def _on_stimuli(
             own = {"stimuli": place, "tests": sorted(entry["model"]["tests"]), "progress": progress}
             evaluator = _evaluator(measure, entry, own)
             actual = evaluator.loaded_stimuli.sha256
+        except _Damaged:
+            raise
         except ValueError as error:
             reason = " ".join(str(error).split())
             continue
@@ -160,7 +173,7 @@ def _on_stimuli(
 def _on_data(measure: str, index: int, entry: Mapping[str, Any], own: Mapping[str, Any]) -> PlannedEntry:
     """An entry of another measure, on the data that are given, or on the Hub's where the report's came from there; a measure may need none."""
     if any(key not in entry for key in RESULTS):
-        return PlannedEntry(measure, index, entry, None, "its entry is not of the form that evaluators write")
+        raise _Damaged(f"{measure}: its entry is not of the form that evaluators write")
     data = entry.get("data")
     if data is None:
         return _planned(measure, index, entry, _evaluator(measure, entry, own))
@@ -172,7 +185,7 @@ def _on_data(measure: str, index: int, entry: Mapping[str, Any], own: Mapping[st
     try:
         actual = evaluator.settings()["data"]["sha256"]
     except TypeError as error:
-        raise ValueError(f"the report's settings of {measure} are no settings of it: {error}") from None
+        raise _Damaged(f"the report's settings of {measure} are no settings of it: {error}") from None
     if actual != data["sha256"]:
         reason = f"the data at {own.get('data', 'the Hub')} are not those of the report (their hash differs)"
         return PlannedEntry(measure, index, entry, None, reason)
@@ -225,4 +238,4 @@ def _evaluator(measure: str, entry: Mapping[str, Any], own: Mapping[str, Any]) -
     try:
         return cls(**arguments)
     except TypeError as error:
-        raise ValueError(f"the report's settings of {measure} are no settings of it: {error}") from None
+        raise _Damaged(f"the report's settings of {measure} are no settings of it: {error}") from None

@@ -33,22 +33,16 @@ def _contradictions(report: Mapping[str, Any]) -> Iterator[Field]:
     for measure, entries in report["measures"].items():
         for index, entry in enumerate(entries):
             field: Field = ("measures", measure, index)
-            if measure == "seat" and entry["reference"] is not None:
-                yield from _of_seat(entry["reference"], (*field, "reference"))
-            elif measure == "seat_sensitivity":
-                for side in ("model", "reference"):
-                    if entry[side] is not None:
-                        yield from _of_grid(entry[side], (*field, side))
-            elif measure != "seat":
+            of_side = {"seat": _of_seat, "seat_sensitivity": _of_grid, "glue": _of_glue}.get(measure)
+            for side in ("model", "reference"):
+                if of_side is not None and entry[side] is not None:
+                    yield from of_side(entry[side], (*field, side))
+            if measure not in ("seat", "seat_sensitivity"):
                 yield from _of_scores(entry, (*field, "comparison", "scores"))
-            if measure == "glue":
-                for side in ("model", "reference"):
-                    if entry[side] is not None:
-                        yield from _of_glue(entry[side], (*field, side))
 
 
 def _of_seat(result: Mapping[str, Any], field: Field) -> Iterator[Field]:
-    """d from the words' associations, its interval from d without each word, p from the associations, means from d."""
+    """d from the words' associations, its interval from d without each word, p from the associations, Holm's from p, means from d."""
     from evenhand.evaluation.families import mean_magnitude_interval
     from evenhand.evaluation.intervals import Jackknifed, effect_size_interval
 
@@ -67,6 +61,7 @@ def _of_seat(result: Mapping[str, Any], field: Field) -> Iterator[Field]:
                 yield (*of_test, "confidence_interval")
             if not _near(test["standard_error"], error):
                 yield (*of_test, "standard_error")
+    yield from _of_holm(result["tests"], field)
     groups = {"mean_absolute_effect_size_tests": (result, field)}
     groups |= {name: (family, (*field, "families", name)) for name, family in result["families"].items()}
     for key, (held, where) in groups.items():
@@ -81,6 +76,18 @@ def _of_seat(result: Mapping[str, Any], field: Field) -> Iterator[Field]:
             interval = mean_magnitude_interval([tests], result["confidence_level"])
             if not _all_near(held["confidence_interval"], interval):
                 yield (*where, "confidence_interval")
+
+
+def _of_holm(tests: Mapping[str, Any], field: Field) -> Iterator[Field]:
+    """Corrected within each family but the controls."""
+    from evenhand.evaluation.families import CONTROL
+    from evenhand.evaluation.multiplicity import holm_by_family
+
+    families = {name: test["family"] for name, test in tests.items()}
+    adjusted = holm_by_family({name: test["p_value"] for name, test in tests.items()}, families, CONTROL)
+    for name, test in tests.items():
+        if not _near(test["p_value_holm"], adjusted[name]):
+            yield (*field, "tests", name, "p_value_holm")
 
 
 def _effect_size(associations: Mapping[str, Mapping[str, Any]]) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evenhand.model_cards.escaping import one_line
+from evenhand.model_cards.verification.arithmetic import EXACT, same_grid, same_tests
 from evenhand.model_cards.verification.claimed_evaluators import RESULTS, PlannedEntry, as_published
 from evenhand.model_cards.verification.measure_comparison import compare_part
 from evenhand.model_cards.verification.report_fields import Field, differing, field_text
@@ -27,8 +29,18 @@ def entry_rows(planned: PlannedEntry, student: Loaded, teacher: Loaded | None) -
         teacher: None where it is not at hand.
     """
     title = _title(planned)
+    if planned.damaged:
+        return [Row(title, RECOMPUTED, passed=False, note=planned.reason, scope=(planned.field,))]
     if planned.evaluator is None:
         return [Row(title, UNCHECKED, note=planned.reason, scope=(planned.field,))]
+    try:
+        return _checked_rows(title, planned, student, teacher)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        note = f"cannot be computed with what was published: {one_line(error)[:200]}"
+        return [Row(title, RECOMPUTED, passed=False, note=note, scope=(planned.field,))]
+
+
+def _checked_rows(title: str, planned: PlannedEntry, student: Loaded, teacher: Loaded | None) -> list[Row]:
     rows = [_settings_row(title, planned)]
     result, reason = _run(planned.evaluator, student)
     against, against_reason = (None, None) if teacher is None else _run(planned.evaluator, teacher)
@@ -117,10 +129,10 @@ def _seat_rows(title: str, planned: PlannedEntry, actual: Mapping[str, Any]) -> 
     rows = compare_seat(title, entry["model"], actual["model"], (*field, "model"))
     if entry["reference"] is None:
         return [*rows, _no_teacher_row(title, planned)]
-    of_teacher, note = (*field, "reference"), None
+    of_teacher, note, same = (*field, "reference"), None, same_tests(entry["model"], actual["model"])
     if actual["reference"] is not None:
         rows += compare_seat(f"{title}, teacher", entry["reference"], actual["reference"], of_teacher)
-        comparison = actual["comparison"]
+        comparison, same = actual["comparison"], same and same_tests(entry["reference"], actual["reference"])
     else:
         rows.append(_unchecked_teacher(title, planned))
         comparison, note = _against_claims(actual["model"], entry["reference"])
@@ -133,7 +145,7 @@ def _seat_rows(title: str, planned: PlannedEntry, actual: Mapping[str, Any]) -> 
         rows.append(
             Row(f"{title}, change: {unknown[0]}", RECOMPUTED, passed=False, note="no such field", scope=(field,))
         )
-    return rows + compare_differences(f"{title}, change", entry["comparison"], comparison, field, note)
+    return rows + compare_differences(f"{title}, change", entry["comparison"], comparison, field, note, same)
 
 
 def _against_claims(model: Mapping[str, Any], reference: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
@@ -159,6 +171,9 @@ def _sensitivity_rows(title: str, planned: PlannedEntry, actual: Mapping[str, An
         rows.append(_unchecked_teacher(title, planned))
         comparison, note = _grid_against_claims(planned, result), FROM_CLAIMS
         compared["comparison"] = 2 * D_TOLERANCE
+    sides = [side for side in ("model", "reference") if side in compared]
+    if all(same_grid(entry[side], actual[side]) for side in sides):
+        compared = dict.fromkeys(compared, EXACT)
     for part, tolerance in compared.items():
         found = comparison if part == "comparison" else actual[part]
         of_part = note if part == "comparison" else None

@@ -1,7 +1,8 @@
 """Claimed and recomputed numbers of a scored measure (GLUE, CrowS-Pairs, …) side by side, each within its tolerance.
 
-Where every score comes out as claimed, the arithmetic is the same and all else must be too. Where one moved, the scores
-are held against wider tolerances, and what hangs on single predictions (p-values, verdicts, counts) is not checkable.
+Where a score that is no count comes out as claimed to the last digit, the arithmetic is the same and all else must be too.
+Where it is not and a score moved, it fails outside of what another machine can move; inside it is not checkable, and
+neither is what hangs on single predictions (p-values, verdicts, counts).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand.model_cards import numbers
+from evenhand.model_cards.verification.arithmetic import OF_HUNDRED, same_scores
 from evenhand.model_cards.verification.claimed_evaluators import is_local_name
 from evenhand.model_cards.verification.report_fields import Field, Tolerance, differing, field_text
 from evenhand.model_cards.verification.rows import RECOMPUTED, UNCHECKED, Row
@@ -28,7 +30,6 @@ DISAGREEMENT = 0.1
 STANDARD_ERRORS = 3
 STEEPER = 2
 
-_OF_HUNDRED = ("%", "percentage points", "points", "ICAT (0–100)")
 _FIXED = ("key", "name", "unit", "n", "confidence_level", "ideal", "better")
 
 
@@ -58,7 +59,8 @@ def compare_part(
         shown = [", ".join(map(str, names)) for names in keys]
         return [Row(f"{title}: scores", RECOMPUTED, *shown, False, "other scores than the recomputed", (field,))]
     tight = [_exact_but_for_rounding(score) for score in ours]
-    if any(differing(_value(a), _value(b), rule) for a, b, rule in zip(ours, theirs, tight, strict=True)):
+    moved = any(differing(_value(a), _value(b), rule) for a, b, rule in zip(ours, theirs, tight, strict=True))
+    if moved and not same_scores(ours, theirs, field[1] in FINE_TUNED):
         return _moved(title, ours, theirs, field, note)
     rows = []
     for index, pair in enumerate(zip(ours, theirs, strict=True)):
@@ -70,7 +72,8 @@ def compare_part(
 
 
 def _moved(title: str, ours: list, theirs: list, field: Field, note: str | None) -> list[Row]:
-    """The rows where a score is not what was claimed to the last digits."""
+    """The rows where a score is not what was claimed, and the arithmetic may be another: those that agree, those that do
+    not, and those of which this machine cannot say."""
     rows = []
     for index, (claimed, actual) in enumerate(zip(ours, theirs, strict=True)):
         of_score = (*field, "scores", index)
@@ -80,9 +83,13 @@ def _moved(title: str, ours: list, theirs: list, field: Field, note: str | None)
         pair = [{key: score[key] for key in compared if key in score} for score in (claimed, actual)]
         tolerance = loose_tolerance(field[1], claimed)
         different = [field_text(found) for found in differing(*pair, lambda _, most=tolerance: most)]
-        within = f"within {tolerance:.2g}" + (f"; {note}" if note else "")
         scope = tuple((*of_score, key) for key in pair[0])
-        rows.append(_score_row(title, (claimed, actual), different, scope, within))
+        if different or not differing(*pair, _exact_but_for_rounding(pair[0])):
+            rows.append(_score_row(title, (claimed, actual), different, scope, note))
+            continue
+        why = f"within {tolerance:.2g}, which another machine may move" + (f"; {note}" if note else "")
+        claim = f"{title}: {claimed.get('key')}"
+        rows.append(Row(claim, UNCHECKED, _shown(claimed), _shown(actual), None, why, scope, missed=True))
     why = "a score moved on this machine, and these numbers hang on every single prediction"
     return [*rows, Row(f"{title}: all else", UNCHECKED, note=why, scope=(field,))]
 
@@ -94,8 +101,8 @@ def loose_tolerance(measure: str, score: Mapping[str, Any]) -> float:
     if measure in FINE_TUNED:
         points = STANDARD_ERRORS * 100 * math.sqrt(DISAGREEMENT / n)
         steepness = 1 if "accuracy" in str(score.get("name")) or measure != "glue" else STEEPER
-        return models * steepness * points * (1 if score.get("unit") in _OF_HUNDRED else 0.01)
-    if score.get("unit") in _OF_HUNDRED:
+        return models * steepness * points * (1 if score.get("unit") in OF_HUNDRED else 0.01)
+    if score.get("unit") in OF_HUNDRED:
         return models * max(PERCENT_TOLERANCE, 100 / n)
     return models * RELATIVE_TOLERANCE * max(1.0, abs(value))
 

@@ -73,7 +73,7 @@ def report_rows(report: Mapping[str, Any], installed: str) -> list[Row]:
         Row("report.json: form", RECOMPUTED, form, form, True, None, (("schema",), ("schema_version",))),
         Row(
             "where it was measured", UNCHECKED, f"evenhand {report['evenhand_version']}", f"evenhand {installed} here",
-            note="what ran elsewhere cannot be seen", scope=(("evenhand_version",), ("environment",)),
+            note="what ran elsewhere cannot be seen", scope=(("evenhand_version",), ("code",), ("environment",)),
         ),
         Row("names", UNCHECKED, note="a model and local data are called as their owner likes", scope=tuple(names)),
     ]  # fmt: skip

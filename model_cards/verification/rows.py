@@ -13,6 +13,8 @@ HASH_ONLY = "hash-checked only"
 UNCHECKED = "not checkable here"
 # The report's first SEAT entry is its headline; without its numbers nothing is verified.
 HEADLINE: Field = ("measures", "seat", 0, "model", "tests")
+# So many of the rows that the verdict leaves out are named in the summary.
+NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class Row:
         note: why it failed, was not checked, or what the check rests on.
         scope: the fields of report.json that the row speaks for, each with all that lies below it; where two rows name
             a field and one that holds it, the narrower one speaks.
+        missed: unchecked though it is of those that are checked elsewhere, or that were asked for: the summary names it.
 
     Raises:
-        ValueError: an unchecked row that says it passed or failed, or a checked one that says neither.
+        ValueError: an unchecked row that says it passed or failed, or a checked one that says neither or was missed.
     """
 
     claim: str
@@ -39,12 +42,15 @@ class Row:
     passed: bool | None = None
     note: str | None = None
     scope: tuple[Field, ...] = ()
+    missed: bool = False
 
     def __post_init__(self) -> None:
         if self.status not in (RECOMPUTED, HASH_ONLY, UNCHECKED):
             raise ValueError(f"row {self.claim!r} has the unknown status {self.status!r}")
         if (self.status == UNCHECKED) != (self.passed is None):
             raise ValueError(f"row {self.claim!r} is {self.status!r} with passed={self.passed}")
+        if self.missed and self.passed is not None:
+            raise ValueError(f"row {self.claim!r} was checked, so it was not missed")
 
     @property
     def verdict(self) -> str:
@@ -91,13 +97,16 @@ class Verification:
 
     @property
     def summary(self) -> str:
-        """The verdict, and how many claims agree, fail and were not checked."""
+        """The verdict, what it leaves out, and how many claims agree, fail and were not checked."""
         unchecked = sum(row.passed is None for row in self.rows)
         passed = sum(row.passed is True for row in self.rows)
         verdict = "verified" if self.ok else "NOT VERIFIED"
         of = f" of {one_line(self.folder)} at commit {self.commit}" if self.commit else ""
         counts = f"{passed} claims agree, {len(self.failed)} fail, {unchecked} not checkable here"
-        return f"{verdict}{of}: {counts}"
+        missed = [row.claim for row in self.rows if row.missed]
+        more = f" and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
+        out = f", except {one_line(', '.join(missed[:NAMED]))}{more}" if missed and self.ok else ""
+        return f"{verdict}{of}{out}: {counts}"
 
     def table(self) -> str:
         """Claimed beside recomputed, one line a claim, and `summary`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.evaluation.report import EvaluationReport
+from evenhand.model_cards.escaping import one_line
 from evenhand.model_cards.published_report import published_report
 from evenhand.model_cards.staging import REPORT
 from evenhand.model_cards.verification.card_rows import benchmark_rows, card_rows, picture_rows
@@ -53,29 +54,54 @@ def verify(
         progress: show bars where a measure takes more than two seconds.
 
     Returns:
-        One row for each claim. `.ok` is False when any checked claim fails or the headline could not be recomputed.
+        One row for each claim. `.ok` is False when any checked claim fails or the headline could not be recomputed. A report
+        or a model that cannot be read is a claim that fails.
 
     Raises:
         FileNotFoundError: no such folder, repository, data or teacher, or no report in the folder.
-        ValueError: the report is none, the model cannot be loaded, or `stimuli`, a measure's data or `teacher` are not
-            those of the report.
+        ValueError: `stimuli`, a measure's data or `teacher` are not those of the report.
         RuntimeError: the Hub cannot be reached.
     """
     with published_files(target, api) as files:
         try:
             report = EvaluationReport.load(files.folder / REPORT).to_dict()
             published = published_report(report)  # raises where a report has no SEAT
-            planned = plan_entries(published, _listed(stimuli), dict(measures), progress)
-            rows = [*_report_file_rows(report, published), *file_rows(files), *_card_rows(files, published)]
-            if remote_code(files.folder):
-                note = "its configuration names code or weights of its own, so it was not loaded"
-                return _verification(files, published, [*rows, Row("student", RECOMPUTED, passed=False, note=note)])
-            rows += _recomputed_rows(files.folder, published, planned, teacher, api)
-        except (FileNotFoundError, ValueError) as error:
-            # the files lie in a folder of their own while they are looked at, which nobody knows
-            kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
-            raise kind(str(error).replace(str(files.folder), files.name)) from error
+        except ValueError as error:
+            row = Row("report.json: form", RECOMPUTED, passed=False, note=_told(error, files))
+            return _verification(files, {}, [row, *file_rows(files)])
+        planned = plan_entries(published, _listed(stimuli), dict(measures), progress)
+        rows = [*_report_file_rows(report, published), *file_rows(files), *_card_rows(files, published)]
+        if remote_code(files.folder):
+            note = "its configuration names code or weights of its own, so it was not loaded"
+            return _verification(files, published, [*rows, Row("student", RECOMPUTED, passed=False, note=note)])
+        try:
+            student = _loaded(files.folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            row = Row(
+                "student: weights, configuration and tokenizer", RECOMPUTED, passed=False, note=_told(error, files)
+            )
+            return _verification(files, published, [*rows, row])
+        rows += _recomputed_rows(student, published, planned, teacher, api)
         return _verification(files, published, rows)
+
+
+def _told(error: Exception, files: PublishedFiles) -> str:
+    """The files lie in a folder of their own while they are looked at, which nobody knows."""
+    return one_line(error).replace(str(files.folder), files.name)
+
+
+def _loaded(folder: Path) -> Loaded:
+    """The student; what is missing in its weights is told by the error, so transformers' own table of it is left out."""
+    from transformers.utils import logging
+
+    from evenhand.evaluation.models import load_model
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        return load_model(folder)
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def changed_since_measured(folder: str | Path) -> list[str]:
@@ -107,16 +133,15 @@ def _card_rows(files: PublishedFiles, report: Mapping[str, Any]) -> list[Row]:
 
 
 def _recomputed_rows(
-    folder: Path,
+    student: Loaded,
     report: Mapping[str, Any],
     planned: Sequence[PlannedEntry],
     teacher: str | Path | None,
     api: HfApi | None,
 ) -> list[Row]:
     """What takes the models: hashes, sizes, and every entry that can be computed again."""
-    from evenhand.evaluation.models import load_model, model_facts
+    from evenhand.evaluation.models import model_facts
 
-    student: Loaded = load_model(folder)
     facts = model_facts(*student, "student", report["model"]["name"])
     rows = model_rows("student", report["model"], facts, ("model",))
     reference, reference_facts = None, None

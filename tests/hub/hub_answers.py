@@ -28,6 +28,7 @@ ROUTES = {
     f"GET /api/{_TYPE}/{_ID}/tree/([^/]+)(?:/(.*))?": "tree",
     f"POST /api/{_TYPE}/{_ID}/paths-info/([^/]+)": "paths",
     f"GET /api/{_TYPE}/{_ID}(?:/revision/([^/]+))?": "info",
+    f"GET /api/{_TYPE}/{_ID}/xet-write-token/([^/]+)": "xet_token",
     f"POST {_GIT}\\.git/info/lfs/objects/batch": "lfs_batch",
     f"PUT /lfs/{_TYPE}/{_ID}/([0-9a-f]{{64}})(?:/([0-9]+))?": "lfs_upload",
     f"POST /lfs/{_TYPE}/{_ID}/([0-9a-f]{{64}})/complete": "lfs_complete",
@@ -192,6 +193,11 @@ class Answers:
                 answer["oid"] = files[path].sha256 if files[path].lfs else files[path].blob_id
             answers.append(answer)
         return Answer({"commitOid": repository.commit_of(revision).oid, "files": answers})
+
+    def xet_token(self, kind, repo_id, revision):
+        """Where large files go and with which token; that storage itself is not here."""
+        self._writable(kind, repo_id)
+        return Answer({"casUrl": f"{self.hub.address}/cas", "accessToken": "of-the-storage", "exp": 4_000_000_000})
 
     def lfs_batch(self, kind, repo_id):
         kind = kind or "models"

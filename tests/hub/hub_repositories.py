@@ -74,6 +74,7 @@ class Repository:
     pull_requests: list = field(default_factory=list)
     large_files: dict = field(default_factory=dict)
     regular_limit: int = 10 * 2**20
+    number: int = field(default_factory=_NUMBERS.__next__)
 
     def __post_init__(self):
         files = {".gitattributes": File(GITATTRIBUTES)}
@@ -199,6 +200,7 @@ class Repository:
             "id": self.repo_id,
             "author": self.owner,
             "sha": commit.oid,
+            "createdAt": f"2026-01-01T00:00:{self.number % 60_000 / 1000:06.3f}Z",
             "lastModified": "2026-01-01T00:00:00.000Z",
             "private": self.private,
             "gated": False,

@@ -45,6 +45,11 @@ def study(runs, tmp_path, api, **options):
     return publish_study("ada", TITLE, runs, tmp_path / "spaces", api=api, **options)
 
 
+def collect(tmp_path, api, note="note", folder="notes", **options):
+    items = [Item("ada/student", "model", note)]
+    return publish_collection("ada", TITLE, items, tmp_path / folder, api=api, **options)
+
+
 def only_collection(hub):
     (collection,) = hub.collections.by_slug.values()
     return collection
@@ -126,13 +131,13 @@ def test_private_is_all_of_it(hub, api, teacher, runs, tmp_path):
     assert len(hub.repositories) == 5
 
 
-def test_a_collection_that_is_there_is_brought_up_to_date_and_keeps_what_others_added(hub, api):
+def test_a_collection_that_is_there_is_brought_up_to_date_and_keeps_what_others_added(hub, api, tmp_path):
     for name in ("student", "other"):
         hub.add_repository(f"ada/{name}", files={"config.json": "{}"})
     slug = api.create_collection(TITLE, namespace="ada", description="Old", private=False).slug
     api.add_collection_item(slug, "ada/other", "model", note="mine")
     api.add_collection_item(slug, "ada/student", "model", note="an old note")
-    done = publish_collection("ada", TITLE, [Item("ada/student", "model", "new")], description="New", api=api)
+    done = collect(tmp_path, api, "new", description="New")
     assert done.changed and done.url == f"{hub.address}/collections/{slug}"
     assert entries(only_collection(hub)) == [("model", "ada/other", "mine"), ("model", "ada/student", "new")]
     assert only_collection(hub)["description"] == "New"
@@ -142,33 +147,83 @@ def test_a_collection_that_is_there_is_brought_up_to_date_and_keeps_what_others_
     "route", ["whoami", "list_collections", "create_collection", "collection", "add_item", "update_collection"]
 )
 @pytest.mark.parametrize(("status", "when"), [(429, "before"), (500, "after"), (None, "before"), (None, "after")])
-def test_a_fault_that_passes_by_ends_in_one_complete_collection(hub, api, route, status, when):
+def test_a_fault_that_passes_by_ends_in_one_complete_collection(hub, api, tmp_path, route, status, when):
     hub.add_repository("ada/student", files={"config.json": "{}"})
     if status is None:
         hub.cut(route, when=when)
     else:
         hub.fail(route, status, when=when)
-    publish_collection("ada", TITLE, [Item("ada/student", "model", "note")], api=api)
+    collect(tmp_path, api)
     assert entries(only_collection(hub)) == [("model", "ada/student", "note")] and not only_collection(hub)["private"]
 
 
-def test_a_fault_that_stays_is_one_line_and_shows_no_half_collection(hub, api):
+def test_a_fault_that_stays_is_one_line_and_shows_no_half_collection(hub, api, tmp_path):
     hub.add_repository("ada/student", files={"config.json": "{}"})
     hub.fail("add_item", 500, times=100)
     with pytest.raises(RuntimeError, match="was not published") as refused:
-        publish_collection("ada", TITLE, [Item("ada/student", "model", "note")], api=api)
+        collect(tmp_path, api)
     assert "\n" not in str(refused.value) and hub.token not in str(refused.value)
     assert only_collection(hub)["private"]
     hub.faults.clear()
-    assert publish_collection("ada", TITLE, [Item("ada/student", "model", "note")], api=api).changed
+    assert collect(tmp_path, api).changed
     assert not only_collection(hub)["private"]
 
 
-def test_somebody_elses_name_is_refused(hub):
+def test_somebody_elses_name_is_refused(hub, tmp_path):
     eve = HfApi(endpoint=hub.address, token=hub.add_user("eve"))
     with pytest.raises(RuntimeError, match="the token may not write to ada"):
-        publish_collection("ada", TITLE, [], api=eve)
-    assert not hub.collections.by_slug
+        publish_collection("ada", TITLE, [], tmp_path / "notes", api=eve)
+    assert not hub.collections.by_slug and not (tmp_path / "notes").exists()
+
+
+@pytest.mark.parametrize("by", ["evenhand", "hand"])
+def test_a_collection_that_is_private_stays_so(hub, api, tmp_path, by):
+    hub.add_repository("ada/student", files={"config.json": "{}"})
+    if by == "hand":
+        api.create_collection(TITLE, namespace="ada", private=True)
+    else:
+        collect(tmp_path, api, private=True)
+    for _ in range(2):
+        assert "It is private and stays so" in collect(tmp_path, api).summary() and only_collection(hub)["private"]
+    assert "private" not in collect(tmp_path, api, private=True).summary()
+    assert entries(only_collection(hub)) == [("model", "ada/student", "note")]
+
+
+def test_a_collection_that_is_public_cannot_be_published_as_private(hub, api, teacher, runs, tmp_path):
+    hub.add_repository("ada/student", files={"config.json": "{}"})
+    assert "private" not in collect(tmp_path, api).summary() and not (tmp_path / "notes").exists()
+    before, n_writes = json.dumps(only_collection(hub)), len(writes(hub))
+    with pytest.raises(ValueError, match="is there and public; leave --private out") as refused:
+        collect(tmp_path, api, private=True)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match="is there and public; leave --private out"):
+        study(runs, tmp_path, api, private=True)
+    assert json.dumps(only_collection(hub)) == before and len(writes(hub)) == n_writes
+
+
+def test_a_private_collection_made_by_hand_after_one_that_was_cut_short_stays_private(hub, api, tmp_path):
+    hub.add_repository("ada/student", files={"config.json": "{}"})
+    hub.add_repository("ada/secret", files={"config.json": "{}"}, private=True)
+    hub.fail("add_item", 500, times=100)
+    with pytest.raises(RuntimeError, match="was not published"):
+        collect(tmp_path, api)
+    hub.faults.clear()
+    hub.collections.by_slug.clear()
+    slug = api.create_collection(TITLE, namespace="ada", private=True).slug
+    api.add_collection_item(slug, "ada/secret", "model")
+    for _ in range(2):
+        assert "It is private and stays so" in collect(tmp_path, api).summary() and only_collection(hub)["private"]
+
+
+def test_a_collection_cut_short_stays_private_from_elsewhere(hub, api, tmp_path):
+    hub.add_repository("ada/student", files={"config.json": "{}"})
+    hub.fail("update_collection", 500, times=100)
+    with pytest.raises(RuntimeError, match="was not published"):
+        collect(tmp_path, api)
+    hub.faults.clear()
+    elsewhere = collect(tmp_path, api, folder="other").summary()
+    assert f"as {tmp_path / 'other' / 'publishing.json'} does not say" in elsewhere and only_collection(hub)["private"]
+    assert collect(tmp_path, api).changed and not only_collection(hub)["private"]
 
 
 @pytest.mark.parametrize(

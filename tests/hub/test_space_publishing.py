@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hub_repositories import SPACE_CARD
 from huggingface_hub import HfApi
 
 from evenhand.model_cards.hub.metric_space import publish_metric, stage_metric
 from evenhand.model_cards.hub.space import publish_space
+from evenhand.model_cards.hub.staged_list import with_list
 from evenhand.model_cards.space.compared_models import ComparedModel
 
 SEAT_FILES = {"README.md", "app.py", "requirements.txt", "seat.py", "association.py", "effect_size.py", "stimuli.py"}
@@ -69,12 +71,22 @@ def test_twice_is_one_commit_and_nobody_sees_a_half_filled_space(hub, api, tmp_p
     assert not any(hub.token.encode() in text for text in everything)
 
 
-def test_files_of_an_earlier_version_go_and_other_files_stay(hub, api, tmp_path):
-    files = {"seat.py": "old", "old_library_file.py": "old", "data/mine.py": "mine", "mine.csv": "mine"}
+def test_files_that_an_earlier_version_staged_go_and_the_owners_stay(hub, api, tmp_path):
+    earlier = with_list({"README.md": SPACE_CARD, "seat.py": "old", "old_library_file.py": "old", "gone.py": "old"})
+    owners = {"my_tests.py": b"mine", "data/mine.py": b"mine", "mine.csv": b"mine"}
+    space = hub.add_repository("ada/seat", "space", {**earlier, **owners}, sdk="gradio")
+    space.edit("gone.py", None)
+    first = seat(tmp_path, api)
+    assert first.changed and space.files() == {**contents(first.folder), **owners}
+    assert not seat(tmp_path, api).changed
+
+
+@pytest.mark.parametrize("held", ["", "[", '{"my_tests.py": 1}', "[1]"])
+def test_nothing_of_a_space_goes_that_no_list_names(hub, api, tmp_path, held):
+    files = {"seat.py": "old", "my_tests.py": "mine", **({"staged_files.json": held} if held else {})}
     space = hub.add_repository("ada/seat", "space", files, sdk="gradio")
-    assert seat(tmp_path, api).changed
-    assert "old_library_file.py" not in space.files()
-    assert {"data/mine.py", "mine.csv"} <= set(space.files()) and space.files()["seat.py"] != b"old"
+    first = seat(tmp_path, api)
+    assert space.files() == {**contents(first.folder), "my_tests.py": b"mine"}
 
 
 def test_a_space_of_something_else_is_not_overwritten(hub, api, tmp_path):
@@ -94,6 +106,32 @@ def test_a_new_space_stays_private_where_that_is_asked_for(hub, api, tmp_path):
     hub.repository("ada/seat", "space").private = False
     with pytest.raises(ValueError, match="is there and public; leave --private out"):
         seat(tmp_path, api, private=True)
+
+
+def test_a_space_cut_short_is_ended_from_where_its_note_lies_and_stays_private_from_elsewhere(hub, api, tmp_path):
+    hub.fail("settings", 500, times=100)
+    note = tmp_path / "staged" / "publishing.json"
+    with pytest.raises(RuntimeError, match=f"nothing of it can be seen.* as {note} says"):
+        seat(tmp_path, api)
+    hub.faults.clear()
+    elsewhere = publish_metric("seat", "ada/seat", tmp_path / "other" / "space", api=api)
+    assert hub.repository("ada/seat", "space").private
+    assert f"as {tmp_path / 'other' / 'publishing.json'} does not say that an unfinished" in elsewhere.summary()
+    again = seat(tmp_path, api)
+    assert not hub.repository("ada/seat", "space").private and "private" not in again.summary() and not note.exists()
+
+
+@pytest.mark.parametrize("files", [{}, {"seat.py": "mine", "secret.py": "secret"}])
+def test_a_private_space_made_by_hand_after_one_that_was_cut_short_stays_private(hub, api, tmp_path, files):
+    hub.fail("commit", 500, times=100)
+    with pytest.raises(RuntimeError, match="nothing of it can be seen"):
+        seat(tmp_path, api)
+    hub.faults.clear()
+    del hub.repositories["space", "ada/seat"]
+    space = hub.add_repository("ada/seat", "space", files, sdk="gradio", private=True)
+    for _ in range(2):
+        assert "is private and stays so" in seat(tmp_path, api).summary() and space.private
+    assert not any("ada/seat" in state for state in hub.shown)
 
 
 @pytest.mark.parametrize(

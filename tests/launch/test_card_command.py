@@ -23,7 +23,7 @@ def measured(role, seed):
     vectors = np.random.default_rng(0).normal(size=(n, 12)) + 0.5 * np.random.default_rng(seed).normal(size=(n, 12))
     hashes = {"weights_sha256": str(seed) * 64, "tokenizer_sha256": "7" * 64}
     facts = {**SIZES, **hashes, "role": role, "name": f"{role}-{seed}", "layers": 1}
-    return Measured(facts, (SEAT.result_of(vectors),))
+    return Measured(facts, (SEAT.result_of(vectors),), facts["name"])
 
 
 @pytest.fixture(scope="module")

@@ -239,7 +239,7 @@ def measured_run(tmp_path_factory):
     evaluators = [Seat(), Seat(pooling="cls", stimuli=stimuli)]
     report = evaluate_model(folder / "student", folder / "teacher", evaluators, training_of(folder, training_record()))
     report.save(folder / "report.json")
-    draw_planted_figure({"C6": 0.5, "C7": 0.1}, {"teacher": {"C6": 0.9, "C7": 0.2}}, folder / "figures" / "planted.png")
+    draw_planted_figure({"C6": 0.5, "C7": 0.1}, {"teacher": {"C6": 0.9, "C7": 0.2}}, folder / "figures" / "own.png")
     return folder
 
 

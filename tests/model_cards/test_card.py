@@ -304,6 +304,8 @@ def test_a_figure_outside_the_folder_is_refused(report, name):
         ("org/model", "org/model"),
         ("https://example.org/a/b", "https://example.org/a/b"),
         ("he / she and/or they", "he / she and/or they"),
+        ("**/srv/text/a.txt**, -/srv/b/c, “/srv/b/d”", "**a.txt**, -c, “d”"),
+        ("https://example.org/#/a/b and 5%/6%/7%", "https://example.org/#/a/b and 5%/6%/7%"),
     ],
 )
 def test_machine_paths_are_cut_and_names_are_kept(report, text, published):

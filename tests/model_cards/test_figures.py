@@ -103,6 +103,28 @@ def test_points_of_several_runs_share_a_teacher_and_seeds_form_series(report):
     assert points[1].quality_interval == (69.0, 71.0)
 
 
+def test_names_that_are_given_make_the_series_and_each_is_a_point_of_its_own(report):
+    same = [
+        with_glue(copy.deepcopy(report), "mixup-seed0"),
+        with_glue(copy.deepcopy(report), "mixup-seed0", value=71.0),
+    ]
+    assert [point.series for point in tradeoff_points(same)[0]] == ["teacher", "mixup"]
+    points, _ = tradeoff_points(same, ["studyA/mixup-seed0", "studyB/mixup-seed0"])
+    assert [(point.series, point.quality) for point in points] == [
+        ("teacher: teacher", 75.0), ("studyA/mixup", 70.0), ("studyB/mixup", 71.0)
+    ]  # fmt: skip
+    points, _ = tradeoff_points(same, ["plain-seed0", "plain-seed1"])
+    assert [point.series for point in points] == ["teacher: teacher", "plain", "plain"]
+
+
+def test_a_reference_measured_twice_is_the_first_report_s_and_no_model_becomes_a_reference(report):
+    first, second = with_glue(copy.deepcopy(report)), with_glue(copy.deepcopy(report), "other", "b" * 64)
+    second["measures"]["glue"][0]["reference"] = glue_side(60.0)
+    assert [point.quality for point in tradeoff_points([first, second])[0]] == [75.0, 70.0, 70.0]
+    second["reference"] = {**first["model"], "role": "reference"}
+    assert [point.series for point in tradeoff_points([first, second])[0]] == ["teacher", "run", "other"]
+
+
 def test_means_over_other_tasks_do_not_stand_in_one_picture(report):
     other = with_glue(copy.deepcopy(report), "other", "c" * 64)
     other["measures"]["glue"][0]["model"] = glue_side(70.0, ["cola"])
@@ -119,7 +141,7 @@ def test_a_report_without_glue_has_no_trade_off(report, tmp_path):
 
 
 def test_every_picture_that_the_report_has_numbers_for_and_no_stale_one(report, tmp_path):
-    (tmp_path / "planted.png").write_bytes(b"not of the report")
+    (tmp_path / "own.png").write_bytes(b"not of the report")
     report["measures"]["seat_sensitivity"] = [
         {"model": grid(), "reference": None, "comparison": None, "not_applicable": {"model": None, "reference": None}}
     ]
@@ -127,7 +149,7 @@ def test_every_picture_that_the_report_has_numbers_for_and_no_stale_one(report, 
     assert [path.name for path in drawn] == ["seat.png", "sensitivity.png", "tradeoff.png"]
     del report["measures"]["glue"], report["measures"]["seat_sensitivity"]
     draw_pictures(report, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["planted.png", "seat.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.png", "seat.png"]
 
 
 TASKS = {"sst2": 80.0, "cola": 0.0, "rte": 55.0}

@@ -6,6 +6,8 @@ import re
 import shutil
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import load_file, save_file
 
 from evenhand.model_cards import stage
@@ -73,13 +75,53 @@ def test_the_value_of_a_secret_setting_is_a_secret_and_its_absence_is_not(name):
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WANDB_API_KEY=abcdef0123456789abcdef0123456789abcdef01",
+        "**export WANDB_API_KEY=abcdef01…**",
+        "my_token: a1b2c3d4e5f6",
+        "CLIENT_SECRET = 9f8e7d6c5b",
+        "x-api-key: a1b2c3d4e5",
+        "`password=correcthorse`",
+        "The password: hunter22",
+    ],
+)
+def test_the_value_of_a_secret_setting_needs_no_quotes(line):
+    assert [(problem.line, problem.text) for problem in leaks("README.md", f"first\n{line}")] == [
+        (2, "holds the value of a secret setting; remove it")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("HF_TOKEN=$HF_TOKEN", 'HF_TOKEN=os.environ["A1B2C3D4"]', "api_key=read_key1()", "nats_per_token: 7.5e-05"),
+        *('{"mask_token": "mask12345"}', "No secret: it is public", "The password is asked for", "tokenizer: a1b2c3d4"),
+    ],
+)
+def test_where_a_secret_is_looked_up_or_spoken_of_there_is_none(line):
+    assert not list(leaks("README.md", line))
+
+
+@pytest.mark.parametrize("before", [*"*_+-@!#“‘—–…", "**", "is at ", ""])
+@pytest.mark.parametrize("path", ["/home/alice/secret-project/runs", "~/runs/1", "../runs/1", "C:\\Users\\me"])
+def test_a_machine_path_is_found_behind_any_sign(before, path):
+    [problem] = leaks("README.md", f"{before}{path}{before.strip()}")
+    assert f"machine path {path[:6]!r}"[:-1] in problem.text
+
+
 @pytest.mark.parametrize("path", ["/home/me/runs/1", "~/runs/1", "../runs/1", "C:\\\\Users\\\\me", "file:///home/me/x"])
 def test_a_machine_path_is_named_with_its_line(path):
     assert [problem.line for problem in leaks("config.json", f'{{\n"a": "org/model", "b": "see {path}"\n}}')] == [2]
 
 
 @pytest.mark.parametrize(
-    "text", ["and/or", "org/model", "https://example.org/a/b", "1/2", "[x](./report.json)", "data/wiki.txt"]
+    "text",
+    [
+        *("and/or", "org/model", "https://example.org/a/b", "1/2", "[x](./report.json)", "data/wiki.txt"),
+        *("https://example.org/#/a/b", "*he*/*she*/*they*", "5%/6%/7%", "see.../a/b"),
+    ],
 )
 def test_what_only_looks_like_a_path_is_none(text):
     assert not list(leaks("README.md", f"a {text} b"))
@@ -103,6 +145,21 @@ def test_the_head_of_the_weights_is_a_text(folder):
         for line in lint_staged(folder)
         if line.startswith("model.safetensors:") and "/home/me/runs/1/model" in line
     ]
+
+
+def test_the_notes_in_a_picture_are_a_text(folder):
+    path, token = folder / "figures" / "seat.png", "hf_" + "a1B2" * 8
+    with Image.open(path) as image:
+        notes, exif = PngInfo(), Image.Exif()
+        notes.add_text("Software", image.info["Software"])
+        notes.add_text("Comment", f"uploaded with {token}", zip=True)
+        notes.add_itxt("Source", "drawn in /home/me/runs")
+        exif[0x010E] = "see /home/me/camera"
+        image.save(path, pnginfo=notes, exif=exif)
+    problems = [line for line in lint_staged(folder) if line.startswith("figures/seat.png:")]
+    assert len(problems) == 3 and not any(token in problem for problem in problems)
+    for found in ("a Hugging Face token", "'/home/me/runs'", "/home/me/camera"):
+        assert any(found in problem for problem in problems), problems
 
 
 def test_files_that_are_no_text_are_left_alone(tmp_path):

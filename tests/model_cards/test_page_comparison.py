@@ -8,6 +8,8 @@ import pytest
 from several_students import glue_entry, student_report
 
 from evenhand.model_cards.page import comparison_markdown, write_comparison, write_page
+from evenhand.model_cards.page.compared_students import compared_students
+from evenhand.model_cards.page.comparison import tradeoff_of
 from evenhand.model_cards.page.comparison_folder import require_comparison
 
 
@@ -233,6 +235,16 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(runs, tmp_path):
         "runs-mixup.html",
     ]
     assert "[runs/mixup](cards/runs-mixup.html)" in (page.parent / "README.md").read_text()
+
+
+def test_the_plot_calls_the_students_as_the_tables_do(reports):
+    for report in reports:
+        report["model"]["name"] = "mixup-seed0"
+    names = ["studyA/mixup-seed0", "studyB/mixup-seed0"]
+    (points, _), _ = tradeoff_of(compared_students(reports, names))
+    rows = column(table_with(comparison_markdown(reports, names), "model"), "mean of the GLUE tasks run")
+    shown = {name.strip("*").removesuffix("-seed0"): float(cell.split()[0]) for name, cell in rows.items()}
+    assert {point.series: point.quality for point in points} == shown and len(shown) == 3
 
 
 def test_without_glue_there_is_no_picture_and_the_page_says_why(runs, tmp_path):

@@ -10,6 +10,7 @@ import yaml
 from folder_contents import contents
 
 from evenhand.model_cards.hub.space import publish_space, stage_space
+from evenhand.model_cards.hub.staged_list import LIST
 from evenhand.model_cards.space.compared_models import ComparedModel, models_text, read_models
 
 MODELS = [
@@ -25,7 +26,9 @@ def folder(tmp_path):
 
 def test_staging_again_gives_the_same_bytes_and_removes_old_library_files(folder):
     first = contents(folder)
-    (folder / "evenhand" / "evaluation" / "left_from_an_older_version.py").write_text("")
+    left = "evenhand/evaluation/left_from_an_older_version.py"
+    (folder / left).write_text("")
+    (folder / LIST).write_text(json.dumps([*first, left]))
     assert contents(stage_space(MODELS, "ada/compare", folder)) == first
 
 

@@ -1,6 +1,7 @@
 """A metric's staged Space: the same bytes each time, complete in itself, and never over somebody else's files."""
 
 import ast
+import json
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ from folder_contents import contents
 
 from evenhand.evaluation.modules import NAMES
 from evenhand.model_cards.hub.metric_space import check_repo_id, publish_metric, stage_metric
+from evenhand.model_cards.hub.staged_list import LIST
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -16,7 +18,16 @@ def test_staging_again_gives_the_same_bytes_and_removes_old_library_files(tmp_pa
     folder = stage_metric(name, f"ada/{name}", tmp_path / "space")
     first = contents(folder)
     (folder / "left_from_an_older_version.py").write_text("")
+    (folder / LIST).write_text(json.dumps([*first, "left_from_an_older_version.py"]))
     assert contents(stage_metric(name, f"ada/{name}", folder)) == first
+
+
+def test_a_file_of_ones_own_in_a_staged_folder_is_not_lost(tmp_path):
+    folder = stage_metric("seat", "ada/seat", tmp_path / "space")
+    (folder / "my_tests.py").write_text("mine")
+    with pytest.raises(ValueError, match=r"it holds 'my_tests.py', which staging did not write"):
+        stage_metric("seat", "ada/seat", folder)
+    assert (folder / "my_tests.py").read_text() == "mine"
 
 
 def test_the_card_is_a_spaces_and_loads_the_metric_from_it(tmp_path):

@@ -6,8 +6,11 @@ import json
 import os
 import re
 
+import numpy as np
 import pytest
 from folder_contents import contents
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from transformers import AutoModelForMaskedLM
 
 from evenhand.model_cards import CardFacts, publish, stage
@@ -22,13 +25,13 @@ def test_it_holds_model_card_report_facts_and_pictures_and_no_pickle_or_log(run,
     folder = stage(run, tmp_path / "out" / "student", FACTS)
     names = set(contents(folder))
     assert names == {
-        *("README.md", "report.json", "card_facts.json", "figures/seat.png", "figures/planted.png"),
+        *("README.md", "report.json", "card_facts.json", "figures/seat.png", "figures/own.png"),
         *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
     }
     assert [path.name for path in folder.parent.iterdir()] == ["student"]
     assert folder.stat().st_mode & 0o777 == 0o777 & ~_umask()
     card = (folder / "README.md").read_text()
-    assert "(figures/seat.png)" in card and "(figures/planted.png)" in card
+    assert "(figures/seat.png)" in card and "(figures/own.png)" in card
 
 
 def _umask():
@@ -71,16 +74,51 @@ def test_the_staged_student_loads_and_the_code_of_the_card_runs(run, tmp_path, m
 
 def test_a_changed_run_replaces_an_earlier_staged_folder(run, tmp_path):
     folder = stage(run, tmp_path / "a", FACTS)
-    (run / "figures" / "planted.png").unlink()
+    (run / "figures" / "own.png").unlink()
     stage(run, folder, CardFacts(title="Second"))
     assert "# Second" in (folder / "README.md").read_text()
-    assert not (folder / "figures" / "planted.png").exists()
+    assert not (folder / "figures" / "own.png").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "run"]
 
 
 def test_an_empty_folder_is_used(run, tmp_path):
     (tmp_path / "a").mkdir()
     assert (stage(run, tmp_path / "a", FACTS) / "README.md").is_file()
+
+
+def test_of_a_runs_own_picture_the_pixels_leave_and_no_notes(run, tmp_path):
+    path = run / "figures" / "own.png"
+    with Image.open(path) as image:
+        pixels, program = np.asarray(image), image.info["Software"]
+        notes = PngInfo()
+        notes.add_text("Software", program)
+        notes.add_text("Comment", "drawn in /home/somebody/runs")
+        notes.add_text("Comment", "with hf_" + "a" * 34, zip=True)
+        exif = Image.Exif()
+        exif[0x010E] = "/home/somebody/camera"
+        image.save(path, pnginfo=notes, exif=exif, icc_profile=b"/home/somebody/colours")
+    path.write_bytes(path.read_bytes() + b"/home/somebody/behind")
+    staged = stage(run, tmp_path / "a", FACTS) / "figures" / "own.png"
+    with Image.open(staged) as image:
+        image.load()
+        assert image.info == {"Software": program} and np.array_equal(np.asarray(image), pixels)
+    assert b"somebody" in path.read_bytes() and b"somebody" not in staged.read_bytes()
+
+
+def test_a_picture_with_a_palette_keeps_what_can_be_seen_through(run, tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.putpixel((1, 0), 1)
+    image.save(run / "figures" / "own.png", transparency=1)
+    with Image.open(stage(run, tmp_path / "a", FACTS) / "figures" / "own.png") as staged:
+        assert np.asarray(staged.convert("RGBA")).tolist() == [[[255, 0, 0, 255], [0, 255, 0, 0]]]
+
+
+def test_a_picture_that_is_none_is_one_line(run, tmp_path):
+    (run / "figures" / "own.png").write_text("none")
+    with pytest.raises(ValueError, match=r"planted\.png cannot be read as a PNG") as refused:
+        stage(run, tmp_path / "a", FACTS)
+    assert "\n" not in str(refused.value) and not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".git/config", "pytorch_model.bin", "report.json"])
