@@ -15,7 +15,7 @@ import jinja2
 
 from evenhand.launch.recipe import load_recipe
 from evenhand.launch.slurm_launcher import MAX_REQUEUES, minutes
-from evenhand.launch.whole_files import write_text
+from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
 TEMPLATES = Path(__file__).parent / "slurm"

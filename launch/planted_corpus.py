@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evenhand.launch.planted_grammar import GENDERS, DocumentPlan, Slot, load_grammar, shuffled, words_of
-from evenhand.launch.whole_files import write_text
+from evenhand.model_cards.whole_files import write_text
 
 CONTRASTS = {"career_family": ("career", "family"), "math_arts": ("math", "arts"), "science_arts": ("science", "arts")}
 """Contrast -> (topic of a positive association with men, topic of the other side)."""

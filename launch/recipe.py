@@ -15,7 +15,7 @@ import yaml
 
 from evenhand.launch.publish_section import PublishSection
 from evenhand.launch.watch_section import WatchSection
-from evenhand.launch.whole_files import write_text
+from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer import DistillationArguments, DistillationObjective
 from evenhand.trainer.corpus import CorpusSettings
 from evenhand.trainer.corpus_sources import CorpusSource

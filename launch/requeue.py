@@ -11,7 +11,7 @@ from typing import NamedTuple
 from accelerate import PartialState
 
 from evenhand.launch.run_directory import RunDirectory
-from evenhand.launch.whole_files import write_text
+from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE, STOP_SIGNALS, StoppedBySignal, stopping_at_once
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from evenhand.evaluation import EvaluationReport
 from evenhand.launch.errors import exit_code
 from evenhand.launch.results_tables import first_report, number, score_sections, seat_sections, spread, t_interval
-from evenhand.launch.whole_files import write_text
 from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
+from evenhand.model_cards.whole_files import write_text
 
 _RUN = re.compile(r"(plain|mixup)-seed(\d+)")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from evenhand.evaluation import EvaluationReport
 from evenhand.launch.declared_facts import run_facts
+from evenhand.launch.earlier_card import keep_earlier
 from evenhand.launch.run_directory import RunDirectory
-from evenhand.launch.whole_files import write_text
 from evenhand.model_cards import build_card
 from evenhand.model_cards.figures.pictures import draw_pictures
 from evenhand.model_cards.lint import lint_card, lint_staged
@@ -18,6 +18,7 @@ from evenhand.model_cards.lint.leaks import text_of
 from evenhand.model_cards.lint.staged_folder import lint_texts
 from evenhand.model_cards.published_report import published_report, report_text
 from evenhand.model_cards.staging import CARD, FACTS, MODEL_FILES, REPORT, WEIGHTS
+from evenhand.model_cards.whole_files import write_text
 
 # Staging cuts the path that a model was loaded from to its last part.
 _ORIGIN = re.compile(r'("_?name_or_path":\s*)"[^"\n]*"')
@@ -32,7 +33,8 @@ def require_card(run_dir: str | Path) -> None:
 def write_card(run_dir: str | Path) -> Path:
     """Write ``README.md`` and its pictures into an evaluated run; the card's path.
 
-    Text between the markers of hand-written blocks of the README.md that stands there is kept.
+    Text between the markers of hand-written blocks of the README.md that stands there is kept. Where it holds other text that the new card
+    does not, the whole of it is kept as README.md.old, and a line on standard error says so.
 
     Raises:
         FileNotFoundError: no run or no report yet.
@@ -42,7 +44,9 @@ def write_card(run_dir: str | Path) -> Path:
     run = RunDirectory(run_dir)
     report = EvaluationReport.load(run.report_file)
     draw_pictures(report, run.figures)
-    return write_text(run.card_file, build_card(report, run_facts(run), _figures(run)))
+    card = build_card(report, run_facts(run), _figures(run))
+    keep_earlier(run.card_file, card)
+    return write_text(run.card_file, card)
 
 
 def check_card(path: str | Path) -> list[str]:

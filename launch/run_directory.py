@@ -13,7 +13,7 @@ import yaml
 from safetensors import SafetensorError
 
 from evenhand.launch.recipe import Recipe, recipe_from_dict
-from evenhand.launch.whole_files import write_text
+from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer.checkpoints import completion_facts, latest_complete_checkpoint
 from evenhand.trainer.run_split import RunSplit
 

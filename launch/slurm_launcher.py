@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evenhand.launch.study_runs import STOP_SIGNAL, Outcome, Run, RunProcess, can_go_on
-from evenhand.launch.whole_files import write_text
+from evenhand.model_cards.whole_files import write_text
 
 if TYPE_CHECKING:
     import submitit

@@ -41,7 +41,7 @@ class Gate:
         entry = published["measures"]["seat"][0]
         families = (entry.get("comparison") or {}).get("families") or {}
         measured = {test.get("family") for _, test in ordered_tests(entry["model"])} - {None}
-        unknown = sorted(name for name in {*families, *measured} - {CONTROL} if not _interval(families.get(name) or {}))
+        unknown = sorted(name for name in {*families, *measured} - {CONTROL} if not _interval(families.get(name)))
         if not {*families, *measured} - {CONTROL, *unknown}:
             return ["the report compares no association of the student with its teacher's"]
         undefined = [f"the {name} tests' difference from the teacher has no interval" for name in unknown]
@@ -65,8 +65,8 @@ class Gate:
                 yield f"{_reason(title, change['difference_absolute'], interval, self.test_margin)}, Holm p {p:.2g}"
 
 
-def _interval(change: Mapping[str, Any], key: str = "confidence_interval") -> list[float] | None:
-    ends = [checked(end) for end in (change.get(key) or [])]
+def _interval(change: Mapping[str, Any] | None, key: str = "confidence_interval") -> list[float] | None:
+    ends = [checked(end) for end in ((change or {}).get(key) or [])]
     return ends if len(ends) == 2 and None not in ends else None
 
 

@@ -16,6 +16,7 @@ from evenhand.model_cards.hub.target import HubRepository, LocalFolder, parse_ta
 from evenhand.model_cards.licence import known_licence
 from evenhand.model_cards.published_report import published_report
 from evenhand.model_cards.staging import read_run, stage_checked
+from evenhand.model_cards.superseded_text import note_superseded, superseded_text
 
 STAGING = "published"
 """Folder of a run where what goes to the Hub is put together."""
@@ -111,15 +112,17 @@ def publish(
     if known_licence(published, facts).licence is None:
         raise RuntimeError(
             "not published: no licence is known, and none is guessed; the teacher's card states none that could be read, so "
-            "declare the student's as publish.licence in the run's recipe.yaml"
+            "declare the student's as publish.licence in the run's recipe.yaml (`unknown` and a bare `other` "
+            "name no licence)"
         )
     if isinstance(target, LocalFolder):
         return _into_folder(run, target, facts, dry_run, notes)
-    folder = Path(staging_dir) if staging_dir is not None else run / STAGING
-    facts, taken = _with_text_of(folder, facts, target.repo_id)
+    folder, written = Path(staging_dir) if staging_dir is not None else run / STAGING, facts.notes
+    facts, taken = _with_text_of(folder, facts, target.repo_id, superseded_text(run, target.repo_id))
     notes = [*notes, *taken]
     if dry_run:
         staged = stage_checked(run, folder, replace(facts, repo_id=target.repo_id))
+        note_superseded(run, target.repo_id, written, facts.notes)
         return Published(target, staged, file_sizes(staged), dry_run=True, notes=tuple(notes))
     from evenhand.model_cards.hub.student_push import StudentPush
 
@@ -127,7 +130,7 @@ def publish(
         from huggingface_hub import HfApi
 
         api = HfApi()
-    return StudentPush(api, run, target, private, create_pr, show).publish(published, facts, folder, notes)
+    return StudentPush(api, run, target, private, create_pr, show).publish(published, facts, written, folder, notes)
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
@@ -181,7 +184,9 @@ def _accepted(published: Mapping[str, Any], facts: CardFacts, reason: str | None
     return facts, []
 
 
-def _with_text_of(folder: Path, facts: CardFacts, repo_id: str | None) -> tuple[CardFacts, list[str]]:
+def _with_text_of(
+    folder: Path, facts: CardFacts, repo_id: str | None, superseded: Mapping[str, str]
+) -> tuple[CardFacts, list[str]]:
     """The facts with what people wrote into the card of a folder that is about to be replaced, and lines that say so.
 
     What stands there for another repository is not meant for this one, but for what was written by hand since.
@@ -189,12 +194,14 @@ def _with_text_of(folder: Path, facts: CardFacts, repo_id: str | None) -> tuple[
     from evenhand.model_cards.hub.edited_blocks import card_in_a_folder, merged_notes
 
     card = card_in_a_folder(folder)
-    blocks, taken = merged_notes(card, facts.notes, edits_alone=card is not None and card.repo_id != repo_id)
+    edits_alone = card is not None and card.repo_id != repo_id
+    blocks, taken = merged_notes(card, facts.notes, superseded, edits_alone)
     return replace(facts, notes=blocks), taken
 
 
 def _into_folder(run: Path, target: LocalFolder, facts: CardFacts, dry_run: bool, notes: list[str]) -> Published:
-    facts, taken = _with_text_of(target.path, facts, facts.repo_id)
+    name, written = str(target.path.resolve()), facts.notes
+    facts, taken = _with_text_of(target.path, facts, facts.repo_id, superseded_text(run, name))
     notes = [*notes, *taken]
     if dry_run:
         with TemporaryDirectory() as temporary:
@@ -202,6 +209,7 @@ def _into_folder(run: Path, target: LocalFolder, facts: CardFacts, dry_run: bool
             return Published(target, target.path, file_sizes(staged), dry_run=True, notes=tuple(notes))
     before = _hashes(target.path)
     staged = stage_checked(run, target.path, facts)
+    note_superseded(run, name, written, facts.notes)
     changed = _hashes(staged) != before
     return Published(target, staged, file_sizes(staged), changed=changed, notes=tuple(notes))
 

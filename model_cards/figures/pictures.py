@@ -40,9 +40,9 @@ def draw_pictures(report: Any, folder: str | Path) -> list[Path]:
     folder, published = Path(folder), published_report(report)
     drawn = [draw_seat_figure(published, folder / "seat.png")]
     planted = planted_rows(published)
-    if planted:
+    sides = [side for side in ("teacher", "student") if any(row[side] is not None for row in planted)]
+    if sides:
         strengths = {row["label"]: row["planted"] for row in planted}
-        sides = ("teacher", "student") if published["reference"] else ("student",)
         measured = {side: {row["label"]: row[side] for row in planted} for side in sides}
         drawn.append(draw_planted_figure(strengths, measured, folder / "planted.png"))
     grid = (published["measures"].get("seat_sensitivity") or [{}])[0]

@@ -52,7 +52,10 @@ def card_in_a_folder(folder: Path) -> PublishedCard | None:
 
 
 def merged_notes(
-    published: PublishedCard | None, ours: Mapping[str, str], edits_alone: bool = False
+    published: PublishedCard | None,
+    ours: Mapping[str, str],
+    superseded: Mapping[str, str],
+    edits_alone: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
     """The hand-written blocks to publish, from the run's and those that stand where it was published.
 
@@ -62,6 +65,8 @@ def merged_notes(
     Args:
         published: the card there; None where there is none, then the run's blocks are the ones.
         ours: the run's blocks by name.
+        superseded: blocks of the run in whose place others were published before, see `superseded_text`; a block that is still
+            the same gives way again.
         edits_alone: take over only what was edited there by hand, and nothing that an earlier publishing put there.
 
     Returns:
@@ -80,9 +85,10 @@ def merged_notes(
     for name in NAMES:
         here, there, before = ours.get(name, ""), theirs.get(name, ""), published.notes.get(name, "")
         merged[name] = here
-        if there == here or (there == before and (here or edits_alone)):
+        yields = here in ("", superseded.get(name))
+        if there == here or (there == before and (edits_alone or not yields)):
             continue
-        if here not in ("", before):
+        if not yields and here != before:
             where = f"on {published.name}" if published.place == "the Hub" else published.at
             raise ValueError(
                 f"the hand-written block {name!r} was changed both in the run's README.md and {where}; make the two say the "

@@ -105,7 +105,9 @@ class Push:
         additions = [CommitOperationAdd(name, str(self.folder / name)) for name in added]
         if self.say is not None:
             size = sum((self.folder / name).stat().st_size for name in added)
-            self.say(f"Uploading {len(added)} files, {size:,} bytes; where the network fails it is tried again for minutes")
+            self.say(
+                f"Uploading {len(added)} files, {size:,} bytes; where the network fails it is tried again for minutes"
+            )
         self.api.preupload_lfs_files(self.repo_id, additions, free_memory=False, **self._where(create_pr))
         # The client would leave these out of the commit without a word.
         ignored = [addition.path_in_repo for addition in additions if addition._should_ignore]

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 NO_LOGIN = "no login to the Hub: run 'hf auth login' or set HF_TOKEN, or look at the folder with --dry-run"
 
 # How hf_xet, through which the client uploads large files, says in its ConnectionErrors that the Hub refused.
@@ -41,6 +40,8 @@ def one_line_errors(what: str, repo_id: str) -> Iterator[None]:
             raise RuntimeError(f"{what}: {refusal(fault, repo_id)}") from error
         if isinstance(fault, ConnectionError) and (status := _XET_STATUS.search(str(fault))):
             raise RuntimeError(f"{what}: {_refused(int(status[1]), '', repo_id)}") from error
+        if isinstance(fault, PermissionError) and fault.filename is None:  # hf_xet's, of the storage's own token
+            raise RuntimeError(f"{what}: {_refused(403, '', repo_id)}") from error
         if isinstance(fault, (HTTPError, OSError)):
             raise RuntimeError(f"{what}: {_unreachable(fault)}") from error
         raise RuntimeError(f"{what}: {' '.join(str(error).split())}") from error

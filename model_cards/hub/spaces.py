@@ -170,10 +170,10 @@ def _made(info: Any) -> str | None:
 
 
 def _is_still_ours(space: Space, noted: tuple[Path, str, str], api: Any) -> bool:
-    """Whether the Space is the one that was noted, and not made again by hand since, and holds nothing that others put there."""
+    """Whether the Space waits, private, and is the one that was noted, not made again since, and nobody put anything there."""
     info = retried(api.repo_info, space.repo_id, repo_type="space")
     held = {sibling.rfilename for sibling in info.siblings}
-    return unfinished.is_begun(*noted, _made(info)) and held <= FRESH_SPACE | set(space.files)
+    return info.private and unfinished.is_begun(*noted, _made(info)) and held <= FRESH_SPACE | set(space.files)
 
 
 def _commit(space: Space, kind: SpaceKind, api: Any) -> tuple[str, bool]:

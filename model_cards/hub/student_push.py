@@ -19,6 +19,7 @@ from evenhand.model_cards.hub.retries import passing, retried
 from evenhand.model_cards.hub.target import HubRepository
 from evenhand.model_cards.publishing import Published, file_sizes, listing
 from evenhand.model_cards.staging import stage_checked
+from evenhand.model_cards.superseded_text import note_superseded, superseded_text
 
 # Without a network the user should know in seconds; later calls may wait longer.
 _FIRST_TRIES = 3
@@ -43,8 +44,18 @@ class StudentPush:
     def _noted(self) -> tuple[Path, str, str]:
         return self.run, self.api.endpoint, self.repo_id
 
-    def publish(self, published: Mapping[str, Any], facts: CardFacts, folder: Path, notes: list[str]) -> Published:
-        """Look, stage, push, show to the public: in this order, so that whatever is wrong is found before anything leaves."""
+    def publish(
+        self,
+        published: Mapping[str, Any],
+        facts: CardFacts,
+        written: Mapping[str, str],
+        folder: Path,
+        notes: list[str],
+    ) -> Published:
+        """Look, stage, push, show to the public: in this order, so that whatever is wrong is found before anything leaves.
+
+        ``written`` is the run's own hand-written text; that of ``facts`` may have been taken over from ``folder``.
+        """
         failed = f"{self.target} was not published"
         with one_line_errors(failed, self.repo_id):
             author = self._author()
@@ -52,10 +63,12 @@ class StudentPush:
             self._check_visibility(state)
             self._check_revision(state)
             begun = state is not None and unfinished.is_begun(*self._noted, state.made)
-            blocks, taken = (facts.notes, []) if state is None else _reviewed(state, False, facts.notes)
+            superseded = superseded_text(self.run, self.repo_id)
+            blocks, taken = (facts.notes, []) if state is None else _reviewed(state, False, facts.notes, superseded)
             results = benchmark_results(published, self.api)
         facts = replace(facts, notes=blocks, repo_id=self.repo_id)
         staged = stage_checked(self.run, folder, facts, results)
+        note_superseded(self.run, self.repo_id, written, facts.notes)
         files = file_sizes(staged)
         if self.show is not None:
             self.show(f"{self.target} on the Hub is to hold:\n{listing(files)}")
@@ -176,17 +189,19 @@ def _message(facts: CardFacts) -> str:
     return f"{one_line(facts.title or '') or facts.repo_id.split('/')[1]}, from evenhand"
 
 
-def _reviewed(state: RepositoryState, just_made: bool, notes: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def _reviewed(
+    state: RepositoryState, just_made: bool, notes: Mapping[str, str], superseded: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
     """The hand-written blocks to publish, and what is to be said of them; raises where the repository is not one for a student."""
     state.check_ours(just_made)
-    return merged_notes(card_on_the_hub(state), notes)
+    return merged_notes(card_on_the_hub(state), notes, superseded)
 
 
 def _unmoved(facts: CardFacts, just_made: bool) -> Callable[[RepositoryState], None]:
     """A check for each state that a commit builds on: what was staged is still what the Hub should hold."""
 
     def check(state: RepositoryState) -> None:
-        if _reviewed(state, just_made, facts.notes)[0] != facts.notes:
+        if _reviewed(state, just_made, facts.notes, {})[0] != facts.notes:
             raise RuntimeError("its card was edited meanwhile; run the same command again")
 
     return check

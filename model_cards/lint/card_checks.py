@@ -18,6 +18,7 @@ from evenhand.model_cards.lint.missing_uncertainty import missing_uncertainty
 from evenhand.model_cards.lint.placeholders import placeholders
 from evenhand.model_cards.lint.problem import Problem, located
 from evenhand.model_cards.lint.report_hash import report_hash
+from evenhand.model_cards.lint.report_pictures import report_pictures
 from evenhand.model_cards.lint.stated_licence import stated_licence
 from evenhand.model_cards.published_report import published_report
 
@@ -32,6 +33,7 @@ CHECKS: tuple[Callable[[LintedCard], Iterator[Problem]], ...] = (
     hand_written_numbers,
     placeholders,
     links_and_pictures,
+    report_pictures,
 )
 """A check takes the card and gives its problems; a new one is a file and a line here."""
 WITHOUT_REPORT = (front_matter_validity, placeholders, links_and_pictures)

@@ -21,12 +21,18 @@ from evenhand.model_cards.lint.report_numbers import (
 )
 
 _PAIR = re.compile(r"(?:\s*%)?\s*(?:,|;|to|and|–|—|-|\.\.)\s*")
+_COUNTED = r"(?:tests?|words?|sentences?|pairs?|items?|examples?|occupations?|templates?|sequences?|seeds?|runs?|tasks?|targets?)"
 _N = re.compile(
     r"\bn\s*[=:]\s*\d"
     r"|(?:\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve))\)?\s+(?:[a-z-]+\s+){0,2}"
-    r"(?:tests?|words?|sentences?|pairs?|items?|examples?|occupations?|templates?|sequences?|seeds?|runs?|tasks?|targets?)\b",
+    rf"{_COUNTED}\b",
     re.IGNORECASE,
 )
+_COUNT_BEFORE = re.compile(
+    rf"\b(?:n|counts?|numbers?|sizes?|batch|lengths?|epochs?|resamples|permutations|{_COUNTED})\s*(?:(?:of|is|was|were)\s+|[=:]\s*)*\(?$",
+    re.IGNORECASE,
+)
+_COUNT_AFTER = re.compile(rf"\s+(?:[a-z-]+\s+){{0,2}}(?:epochs?|resamples|permutations|{_COUNTED})\b", re.IGNORECASE)
 # After these a difference is told without its sign: "0.31 lower", "a drop of 0.31".
 _DIRECTION = re.compile(
     r"\b(?:lower|less|fewer|below|under|behind|worse|smaller|drops?|dropped|falls?|fell|loses?|lost|decreas\w+|reduc\w+|declin\w+|absolute)\b|\|",
@@ -38,7 +44,23 @@ _SPOKEN_OF = {
         r"\b(?:intervals?|bounds?|limits?|ends?|between|from|up to|at most|at least)\b|\[", re.IGNORECASE
     ),
 }
-_EFFECT_SIZE = re.compile(r"\|d\||\bd\s*=|\beffect sizes?\b", re.IGNORECASE)
+# What else a sentence may call a measure.
+_ALSO = {
+    "seat": re.compile(r"\|d\||\bd\s*=|\beffect sizes?\b", re.IGNORECASE),
+    "speed": re.compile(
+        r"\b(?:faster|slower|quicker|speed-?ups?|times as fast|sentences (?:per|a) second)\b", re.IGNORECASE
+    ),
+}
+_SCORE = re.compile(r"\b(?:accurac(?:y|ies)|scores?|F1|correlations?)\b", re.IGNORECASE)
+_PERCENT_UNITS = {"%", "points", "percentage points"}
+# Keys of shares of 1, and what a sentence that gives one in percent speaks of.
+_SHARES = {
+    "mlm_probability": re.compile(r"\bmask", re.IGNORECASE),
+    "held_out": re.compile(r"\bheld[ -]out\b", re.IGNORECASE),
+    "rejected": re.compile(r"\breject|\brandom labels?\b", re.IGNORECASE),
+    "excluded_zero": re.compile(r"\bexclud|\brandom labels?\b", re.IGNORECASE),
+    "ratio": re.compile(r"\bspeed\b|\bfast\b", re.IGNORECASE),
+}
 _STUDENT = re.compile(r"\b(?:students?|this model|our model|distilled model)\b", re.IGNORECASE)
 _TEACHER = re.compile(r"\bteachers?\b", re.IGNORECASE)
 
@@ -62,8 +84,9 @@ def hand_written_numbers(card: LintedCard) -> Iterator[Problem]:
 
 
 def _sentence_problems(line: int, sentence: str, known: Sequence[ReportNumber]) -> Iterator[Problem]:
-    numbers = list(measurement_like(sentence))
-    in_scope = _in_scope(sentence, known)
+    measures, names = _named(sentence, known)
+    numbers = list(measurement_like(sentence, bool(measures or names - {"mean"} or _SCORE.search(sentence))))
+    in_scope = _in_scope(sentence, known, measures, names)
     of_intervals, has_interval, wrong = _intervals(sentence, numbers, in_scope)
     yield from (Problem(line + _lines_before(sentence, number), text) for number, text in wrong)
     estimates: list[TextNumber] = []
@@ -71,8 +94,11 @@ def _sentence_problems(line: int, sentence: str, known: Sequence[ReportNumber]) 
         if number in of_intervals:
             continue
         matches = [other for other in in_scope if _says(number, other, sentence)]
+        if not (measures or names):
+            matches = [other for other in matches if other.kind != INTERVAL]
         if not matches:
-            yield Problem(line + _lines_before(sentence, number), _not_held(number, sentence, known))
+            text = _not_held(number, sentence, known, bool(measures or names))
+            yield Problem(line + _lines_before(sentence, number), text)
         elif _is_estimate(number, matches, in_scope):
             estimates.append(number)
     missing = [name for name, there in (("interval", has_interval), ("n", _N.search(sentence))) if not there]
@@ -96,10 +122,22 @@ def _lines_before(sentence: str, number: TextNumber) -> int:
     return sentence.count("\n", 0, number.start)
 
 
-def _in_scope(sentence: str, known: Sequence[ReportNumber]) -> list[ReportNumber]:
-    """The numbers that a sentence can mean by what it names: its measures and tests, and whose they are."""
-    named = {name for name in {name for number in known for name in number.names} if mentions(sentence, name)}
-    measures = {measure for measure in {number.measure for number in known} if measure and _names(sentence, measure)}
+def _named(sentence: str, known: Sequence[ReportNumber]) -> tuple[set[str], set[str]]:
+    """The measures, and the tests and scores, that a sentence speaks of."""
+    names = {name for name in {name for number in known for name in number.names} if mentions(sentence, name)}
+    measures = {number.measure for number in known if number.measure}
+    return {
+        measure
+        for measure in measures
+        if mentions(sentence, measure) or (measure in _ALSO and _ALSO[measure].search(sentence))
+    }, names
+
+
+def _in_scope(sentence: str, known: Sequence[ReportNumber], measures: set[str], named: set[str]) -> list[ReportNumber]:
+    """The numbers that a sentence can mean by what it names: its measures and tests, and whose they are.
+
+    One that names none can mean no estimate: of so many, some number would be printed like nearly any.
+    """
     teacher, student = _TEACHER.search(sentence), _STUDENT.search(sentence)
     other_side = None if bool(teacher) == bool(student) else ("student" if teacher else "teacher")
     specific = {name for other in known if other.measure in measures or not measures for name in other.names & named}
@@ -107,25 +145,34 @@ def _in_scope(sentence: str, known: Sequence[ReportNumber]) -> list[ReportNumber
     def fits(number: ReportNumber) -> bool:
         if other_side and number.side == other_side:
             return False
-        if number.measure is None or number.kind == COUNT:
+        if number.kind == COUNT:
             return True
+        if number.measure is None:
+            return not (measures or specific) or _speaks_of(sentence, number.where)
         if measures and number.measure not in measures and not named & number.names:
+            return False
+        if number.kind == OTHER and not _speaks_of(sentence, number.where):
             return False
         if specific:
             return bool(specific & number.names)
-        return bool(measures) or number.kind != OTHER
+        return bool(measures) or number.kind not in (OTHER, ESTIMATE)
 
     return [number for number in known if fits(number)]
 
 
-def _names(sentence: str, measure: str) -> bool:
-    return mentions(sentence, measure) or (measure == "seat" and _EFFECT_SIZE.search(sentence) is not None)
+def _speaks_of(sentence: str, where: str) -> bool:
+    """Whether a word of the last two parts of a number's place in the report stands in the sentence: `temperature`, `mean_cosine`."""
+    # Of a metric the last part alone: its own name is that of the score.
+    parts = where.split(".")[1:][-1 if ".metrics." in where else -2 :]
+    words = re.split(r"[._\[\]0-9]+", ".".join(parts))
+    words += ["constant"] if "baseline" in words else []
+    return any(len(word) > 4 and word in sentence.lower() for word in words)
 
 
 def _says(number: TextNumber, other: ReportNumber, sentence: str) -> bool:
     """Whether the text's number is the report's, rounded as printed; a share may be written in percent, seconds in hours.
 
-    P-values and ends of intervals are so many that a number is compared with them only where the sentence speaks of such.
+    A count is one only where the words around it say what is counted, and what stands in percent, points or times is none. P-values and ends of intervals are so many that a number is compared with them only where the sentence speaks of such.
     """
     if number.unit:
         divisor, key = UNITS[number.unit]
@@ -134,12 +181,35 @@ def _says(number: TextNumber, other: ReportNumber, sentence: str) -> bool:
         return re.search(rf"\.{number.noun}(_[a-z]+)?$", other.where) is not None and number.rounds(other.value)
     if other.kind in _SPOKEN_OF and not _SPOKEN_OF[other.kind].search(sentence):
         return False
-    values = [other.value]
-    if "%" in number.text or "cent" in number.text:
-        values.append(100 * other.value)
+    if other.kind == COUNT and not _is_counted(number, sentence):
+        return False
+    values = _values_as_written(number, other, sentence)
     if not number.signed and (other.side == "difference" or "|" in sentence) and _DIRECTION.search(sentence):
         values += [-value for value in values]
     return any(number.rounds(value) for value in values)
+
+
+def _is_counted(number: TextNumber, sentence: str) -> bool:
+    if number.quantity:
+        return False
+    before, after = sentence[: number.start], sentence[number.end :]
+    return bool(number.scaled or _COUNT_BEFORE.search(before) or _COUNT_AFTER.match(after))
+
+
+def _values_as_written(number: TextNumber, other: ReportNumber, sentence: str) -> list[float]:
+    """The report's number as a number with the text's sign or word behind it would say it; empty where it would not."""
+    key = re.sub(r"(\[\d+\])+$", "", other.where).rpartition(".")[2]
+    if number.quantity == "times":
+        return [other.value] if key in ("ratio", "ratio_confidence_interval") else []
+    if number.quantity == "points":
+        return [other.value] if other.unit in _PERCENT_UNITS else []
+    if number.quantity is None:
+        return [other.value]
+    if other.kind == PROBABILITY or (key in _SHARES and _SHARES[key].search(sentence)):
+        return [100 * other.value]
+    # Details of a measure of percentages stand without their unit.
+    is_percentage = other.unit is None and other.measure not in (None, "seat", "seat_sensitivity")
+    return [other.value] if is_percentage or other.unit in _PERCENT_UNITS else []
 
 
 def _intervals(
@@ -171,9 +241,11 @@ def _intervals(
     return used, right or bool(wrong), wrong
 
 
-def _not_held(number: TextNumber, sentence: str, known: Sequence[ReportNumber]) -> str:
+def _not_held(number: TextNumber, sentence: str, known: Sequence[ReportNumber], names_something: bool) -> str:
     text = f"{number.text} in the hand-written text is not in the report"
     elsewhere = next((other for other in known if other.kind == ESTIMATE and _says(number, other, sentence)), None)
+    if elsewhere is not None and not names_something:
+        return f"{number.text} in the hand-written text: its sentence names no measure, test or score that it is of; name it"
     if elsewhere is not None:
         return f"{text} for what its sentence names ({elsewhere.where} holds it)"
     return f"{text}; correct it, or quote it with a link to its source (> …)"

@@ -7,16 +7,17 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
+from evenhand.model_cards.figures.compared_pictures import read_picture
 from evenhand.model_cards.lint.card_markdown import Reference
 from evenhand.model_cards.lint.linted_card import LintedCard
 from evenhand.model_cards.lint.problem import Problem
 
 _ELSEWHERE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*:|//")
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def links_and_pictures(card: LintedCard) -> Iterator[Problem]:
-    """Relative links and pictures without a file among what is published, anchors without a heading, no alternative text.
+    """Relative links and pictures without a file among what is published, anchors without a heading, PNG files that are cut off
+    or damaged, no alternative text.
 
     Addresses of other places are not opened.
     """
@@ -45,6 +46,9 @@ def _why_broken(card: LintedCard, reference: Reference) -> str | None:
         return None
     if name not in card.files:
         return f"does not exist: {name} is not among the files that are published"
-    if name.endswith(".png") and card.files[name].read_bytes()[:8] != _PNG:
-        return "is no PNG file"
+    if name.endswith(".png"):
+        try:
+            read_picture(card.files[name])
+        except ValueError as error:
+            return str(error)
     return None

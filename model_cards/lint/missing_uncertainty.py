@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from evenhand.model_cards.escaping import markdown
 from evenhand.model_cards.lint.linted_card import LintedCard
 from evenhand.model_cards.lint.problem import Problem
 
-ESTIMATES = ("effect_size", "value", "mean_absolute_effect_size", "difference")
-"""Keys of the numbers that stand beside a ``confidence_interval`` of their own."""
+
+class _Printed(NamedTuple):
+    """One estimate that a card prints, with what has to stand beside it.
+
+    ``n`` is None where the card prints none of its own for it, and falsy where its place is empty.
+    """
+
+    name: str
+    interval: Any
+    n: Any
+    note: str | None
 
 
 def missing_uncertainty(card: LintedCard) -> Iterator[Problem]:
     """Every estimate whose place for an interval (or for n) is empty without a note, or whose note the card does not print."""
     for measure, entries in card.report["measures"].items():
-        for entry in entries:
+        # A grid's cells stand without intervals, and the card says so.
+        for entry in entries if measure != "seat_sensitivity" else ():
             for side in ("model", "reference", "comparison"):
-                for name, record, outer_note in _records(entry.get(side) or {}, measure):
-                    yield from _problems(card, f"{name} ({side})", record, outer_note)
+                part = entry.get(side) or {}
+                for printed in (*_seat(part, side), *_scores(part), *_glue(part)):
+                    yield from _problems(card, f"{measure}, {printed.name} ({side})", printed, part.get("note"))
 
 
-def _problems(card: LintedCard, name: str, record: Mapping[str, Any], outer_note: str | None) -> Iterator[Problem]:
-    missing = _missing(record)
-    note = record.get("note") or outer_note
+def _problems(card: LintedCard, name: str, printed: _Printed, outer_note: str | None) -> Iterator[Problem]:
+    missing = _missing(printed)
+    note = printed.note or outer_note
     if not missing:
         return
     if not note:
@@ -33,22 +44,53 @@ def _problems(card: LintedCard, name: str, record: Mapping[str, Any], outer_note
         yield Problem(None, f"{name} stands without {missing}, and the card does not print why: {note}")
 
 
-def _missing(record: Mapping[str, Any]) -> str | None:
-    interval = record["confidence_interval"] or [None]
-    if any(end is None for end in interval):
+def _missing(printed: _Printed) -> str | None:
+    if any(end is None for end in printed.interval or [None]):
         return "interval"
-    if "n" in record and not record["n"]:
-        return "n"
-    return None
+    return "n" if printed.n is not None and not printed.n else None
 
 
-def _records(part: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any], str | None]]:
-    """The estimates that a card's tables print: tests, families and scores, with what each is called and the note above it."""
-    outer = part.get("note")
-    groups = [part.get(group) or {} for group in ("tests", "families")]
-    named = [(key, record) for group in groups for key, record in group.items()]
-    named += [(record["key"], record) for record in part.get("scores") or []]
-    named += [(record.get("name"), record) for record in part.get("averages") or []]
-    for key, record in named:
-        if "confidence_interval" in record and any(record.get(estimate) is not None for estimate in ESTIMATES):
-            yield f"{name}, {key}", record, outer
+def _seat(part: Mapping[str, Any], side: str) -> Iterator[_Printed]:
+    """Tests and the means of their families; the n of a test are its words and sentences, that of a mean its tests."""
+    for key, test in (part.get("tests") or {}).items():
+        for estimate, interval in (
+            ("effect_size", "confidence_interval"),
+            ("difference", "confidence_interval"),
+            ("difference_absolute", "confidence_interval_absolute"),
+        ):
+            if test.get(estimate) is not None:
+                counts = [
+                    (test.get(counted) or {}).get(words) for counted in ("n_words", "n_sentences") for words in "XYAB"
+                ]
+                yield _Printed(key, test.get(interval), None if side == "comparison" else all(counts), test.get("note"))
+    for key, family in (part.get("families") or {}).items():
+        for estimate, counted in (("mean_absolute_effect_size", "tests"), ("difference", "n_words")):
+            if family.get(estimate) is not None:
+                # Counts of words came later than the first reports of a difference; where there is a place for one, it is filled.
+                n = bool(family.get(counted)) if counted in family or counted == "tests" else None
+                yield _Printed(key, family.get("confidence_interval"), n, family.get("note"))
+
+
+def _scores(part: Mapping[str, Any]) -> Iterator[_Printed]:
+    for score in part.get("scores") or []:
+        for estimate, interval in (
+            ("value", "confidence_interval"),
+            ("difference", "confidence_interval"),
+            ("ratio", "ratio_confidence_interval"),
+        ):
+            if score.get(estimate) is not None:
+                name = f"{score['key']}, {estimate}" if estimate == "ratio" else score["key"]
+                yield _Printed(name, score.get(interval), bool(score.get("n")), score.get("note"))
+
+
+def _glue(part: Mapping[str, Any]) -> Iterator[_Printed]:
+    """The mean of the tasks run, averages, and the metrics of each task; the n of a mean are its tasks."""
+    for mean in (part.get("mean_of_tasks_run") or {}, *(part.get("averages") or [])):
+        if mean.get("value") is not None or mean.get("difference") is not None:
+            n = bool(mean.get("tasks") or mean.get("n"))
+            yield _Printed(str(mean.get("name")), mean.get("confidence_interval"), n, mean.get("note"))
+    for key, task in (part.get("tasks") or {}).items():
+        for metric, value in (task.get("metrics") or {}).items():
+            if value.get("mean") is not None or value.get("difference") is not None:
+                name = f"{key}, {metric}"
+                yield _Printed(name, value.get("confidence_interval"), bool(value.get("n")), value.get("note"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 ESTIMATE, INTERVAL, PROBABILITY, COUNT, OTHER = "estimate", "interval", "p", "count", "other"
@@ -12,13 +12,15 @@ _SIDES = {"model": "student", "reference": "teacher", "comparison": "difference"
 _ESTIMATE_KEYS = {
     *("effect_size", "effect_size_word_balanced", "mean_absolute_effect_size", "value", "difference"),
     *("difference_absolute", "ratio", "retained"),
+    # of a task's metric: its mean, its value with each seed, and those of the two sides of a comparison
+    *("mean", "values", "model", "reference"),
 }
 # Single words, cells of a grid and points of a curve: so many that nearly any short number is among them.
 _TOO_MANY = {"associations", "without_word", "predictions", "loss_curve", "watch", "cells", "runs"}
 _SETTINGS = {"confidence_level", "seed"}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ReportNumber:
     """One number of a report.
 
@@ -29,6 +31,7 @@ class ReportNumber:
         measure: key in the report, None outside of the measures.
         names: what a sentence may call the test or score: `sent-weat6`, `C6`, `CoLA`, `mean`.
         where: place in the report; both ends of an interval have the same.
+        unit: as the report has it beside the number, such as `points` or `%`; None where there is none.
     """
 
     value: float
@@ -37,6 +40,7 @@ class ReportNumber:
     measure: str | None
     names: frozenset[str]
     where: str
+    unit: str | None = None
 
 
 def leaves(value: Any) -> Iterator[float | int]:
@@ -69,27 +73,29 @@ def report_numbers(report: Mapping[str, Any]) -> list[ReportNumber]:
 
 def _walk(value: Any, at: ReportNumber, key: str) -> Iterator[ReportNumber]:
     if isinstance(value, Mapping):
-        names = at.names | _own_names(value)
+        # A metric's name, such as accuracy, says not which task's it is.
+        names = at.names | (frozenset() if at.where.rpartition(".")[0].endswith(".metrics") else _own_names(value))
+        unit = value["unit"] if isinstance(value.get("unit"), str) else at.unit
         for inner, item in value.items():
             if inner in _TOO_MANY:
                 continue
             more = _names_of_key(key, inner, item)
             side = _SIDES.get({"student": "model", "teacher": "reference"}.get(inner, ""), at.side)
             yield from _walk(
-                item, ReportNumber(0.0, OTHER, side, at.measure, names | more, f"{at.where}.{inner}"), inner
+                item, ReportNumber(0.0, OTHER, side, at.measure, names | more, f"{at.where}.{inner}", unit), inner
             )
         yield from _counts(value, at, names)
     elif isinstance(value, list):
         for i, item in enumerate(value):
             where = at.where if _kind(key, 0.5) == INTERVAL else f"{at.where}[{i}]"
-            yield from _walk(item, ReportNumber(0.0, OTHER, at.side, at.measure, at.names, where), key)
+            yield from _walk(item, dataclasses.replace(at, where=where), key)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         names = at.names | ({"mean"} if key.startswith("mean_") else frozenset())
-        yield ReportNumber(float(value), _kind(key, value), at.side, at.measure, names, at.where)
+        yield dataclasses.replace(at, value=float(value), kind=_kind(key, value), names=names)
 
 
 def _kind(key: str, value: float) -> str:
-    if key.startswith("confidence_interval"):
+    if key.startswith(("confidence_interval", "ratio_confidence_interval")):
         return INTERVAL
     if key.startswith("p_value") and isinstance(value, float):
         return PROBABILITY

@@ -17,5 +17,6 @@ def stated_licence(card: LintedCard) -> Iterator[Problem]:
     if known_licence(card.report, card.facts).licence is None:
         yield Problem(
             None,
-            "no licence is known: the teacher's card states none; declare the student's as publish.licence in the recipe",
+            "no licence is known: the teacher's card states none; declare the student's as publish.licence in the recipe "
+            "(`unknown` and a bare `other` name no licence)",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
@@ -15,6 +14,7 @@ from evenhand.model_cards.escaping import one_line
 from evenhand.model_cards.page.gfm import gfm_parser
 from evenhand.model_cards.page.metadata import front_matter_of, page_metadata
 from evenhand.model_cards.page.safe_html import safe_html
+from evenhand.model_cards.whole_files import write_text
 
 CARD, PAGE = "README.md", "README.html"
 GENERATOR = "evenhand"
@@ -67,7 +67,7 @@ def write_page(folder: str | Path) -> Path:
         ValueError: it is not UTF-8, or its front matter is no YAML mapping.
     """
     folder = Path(folder)
-    return write_whole(folder / PAGE, page_of(folder))
+    return write_text(folder / PAGE, page_of(folder))
 
 
 def page_of(folder: Path, alone: bool = False) -> str:
@@ -82,14 +82,6 @@ def page_of(folder: Path, alone: bool = False) -> str:
         raise ValueError(f"{card} is not UTF-8 text; write the card again: evenhand card {folder}") from None
     except ValueError as error:
         raise ValueError(f"{card}: {error}") from None
-
-
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file that appears whole or not at all; its path."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path
 
 
 def _title(text: str, folder: Path) -> str:

@@ -44,7 +44,9 @@ def counted_tests(source: CardSource) -> list[dict[str, Any]]:
         shown = [*table["rows"], *table["others"]]
         details = _details(source.published["measures"][table["measure"]])
         elsewhere = [f"details by {', '.join(details)}"] if details else []
-        elsewhere += ["p of each fine-tuning seed", "shares of the teacher's scores"] if table["measure"] == "glue" else []
+        elsewhere += (
+            ["p of each fine-tuning seed", "shares of the teacher's scores"] if table["measure"] == "glue" else []
+        )
         rows.append(
             {
                 "measure": table["title"],

@@ -10,6 +10,7 @@ import pytest
 
 from evenhand.evaluation import EvaluationReport, Seat, evaluate_model
 from evenhand.evaluation.evaluator import NotApplicable
+from evenhand.evaluation.evaluators import make_report, measure_model
 from evenhand.evaluation.report_table import report_table
 from evenhand.evaluation.scores import Difference, Score
 
@@ -204,3 +205,46 @@ def test_reading_a_report_does_not_import_torch():
     code = "import sys; from evenhand.evaluation.report import EvaluationReport; print('torch' in sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "False"
+
+
+class Race(Coin):
+    """A measure that two models are taken together for."""
+
+    measure = "race"
+
+    def run_pair(self, model, tokenizer, reference, reference_tokenizer):
+        results = [self.run(*one) for one in ((model, tokenizer), (reference, reference_tokenizer))]
+        return tuple(SimpleNamespace(to_dict=lambda n=n, r=r: r.to_dict() | {"lane": n}) for n, r in enumerate(results))
+
+
+def test_a_measure_of_pairs_takes_both_models_at_once_and_one_alone_without_a_reference(tiny_folder, monkeypatch):
+    evaluators, ran = [Seat(tests=["C6"]), Race()], []
+    monkeypatch.setattr(Coin, "run", lambda self, *one, run=Coin.run: ran.append(one[0]) or run(self, *one))
+    (alone,) = evaluate_model(tiny_folder, evaluators=evaluators).measures["race"]
+    assert len(ran) == 1 and alone["reference"] is None and "lane" not in alone["model"]
+    ran.clear()
+    (entry,) = evaluate_model(tiny_folder, tiny_folder, evaluators).measures["race"]
+    assert [entry[side]["lane"] for side in ("model", "reference")] == [0, 1]
+    assert len(ran) == 2 and ran[0] is not ran[1]  # both in memory, and neither measured alone before
+    assert entry["comparison"]["scores"][0]["verdict"] == "not distinguishable"
+
+
+def test_a_measure_of_pairs_that_one_model_cannot_take_is_listed_for_both(tiny_folder, monkeypatch):
+    monkeypatch.setattr(Coin, "run", lambda *_: (_ for _ in ()).throw(NotApplicable("no race today")))
+    report = evaluate_model(tiny_folder, tiny_folder, [Seat(tests=["C6"]), Race()])
+    (entry,) = report.measures["race"]
+    assert entry["model"] is entry["reference"] is entry["comparison"] is None
+    assert set(entry["not_applicable"].values()) == {"no race today"}
+
+
+def test_the_code_that_measured_is_optional_and_checked(tiny_folder):
+    seat = Seat(tests=["C6"])
+    measured = measure_model(tiny_folder, "student", [seat])
+    assert make_report([seat], measured).data["code"] is None
+    code = {"version": "0.1.0", "commit": "a" * 40, "modified": False}
+    data = make_report([seat], measured, code=code).to_dict()
+    assert data["code"] == code
+    with pytest.raises(ValueError, match=r"report\.code\.commit is a int, expected str"):
+        EvaluationReport.from_dict(data | {"code": code | {"commit": 7}})
+    del data["code"]  # as in reports of earlier evenhands
+    assert EvaluationReport.from_dict(data).data == data

@@ -49,6 +49,15 @@ def test_on_built_in_sentences_words_and_sentences_weigh_alike(result):
         assert test.sign_disagreement is False
 
 
+def test_a_family_counts_the_distinct_sentences_of_its_own_tests(make_bert, tiny_tokenizer):
+    seat = Seat(tests=["C6", "C6b", "C1"])
+    result = seat.run(make_bert(), tiny_tokenizer)
+    for family, labels in (("gender", ("C6", "C6b")), ("control", ("C1",))):
+        tests = [test for test in seat.loaded_stimuli.tests if test.label in labels]
+        sentences = {one.sentence for test in tests for role in test.sets.values() for one in role.stimuli}
+        assert result.families[family]["n_sentences"] == len(sentences) < result.n_distinct_sentences
+
+
 def test_holm_is_over_the_six(result):
     adjusted = holm({name: test.p_value for name, test in result.tests.items()})
     assert {name: test.p_value_holm for name, test in result.tests.items()} == adjusted

@@ -122,6 +122,11 @@ class LocalHub(ThreadingHTTPServer):
                     return fault
         return None
 
+    def arrived(self, route):
+        """Whether the request that `meanwhile` waited for has come."""
+        with self.lock:
+            return all(name != route for name, _ in self._meanwhile)
+
     def take_action(self, route):
         with self.lock:
             for entry in self._meanwhile:

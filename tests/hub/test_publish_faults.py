@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 from huggingface_hub import HfApi
@@ -151,7 +152,10 @@ def test_a_commit_of_somebody_else_in_between_stays_and_ours_lands_on_it(hub, ap
     published = publish(run, HERE, facts, api=api)
     repository = hub.repository("ada/student")
     assert repository.commits == ["by hand", "student, from evenhand"] and hub.calls("commit") == 2
-    assert repository.files().keys() == {*published.files, "notes.txt"} and not repository.private and pauses == []
+    assert repository.files().keys() == {*published.files, "notes.txt"} and pauses == []
+    # whoever put it there into a private repository was not asked
+    assert repository.private and "stays private, as it holds notes.txt" in published.summary()
+    assert "is private and stays so" in publish(run, HERE, facts, api=api).summary() and repository.private
 
 
 def test_somebody_who_commits_each_time_ends_it_in_one_line(hub, api, run, facts, pauses):
@@ -177,9 +181,24 @@ def killed_at(hub, route, run, facts):
             publish(run, HERE, facts, api=HfApi(endpoint=hub.address, token=hub.token))
         finally:
             os._exit(0)
-    hub.meanwhile(route, lambda: (os.kill(process, signal.SIGKILL), os.waitpid(process, 0)))
-    while (route, None) not in [(request.route, None) for request in hub.requests]:
-        os.sched_yield()
+    hub.meanwhile(route, lambda: os.kill(process, signal.SIGKILL))
+    deadline = time.monotonic() + 60
+    while os.waitpid(process, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            pytest.fail(f"the publishing process neither came to {route} nor ended")
+        time.sleep(0.01)
+    if not hub.arrived(route):
+        pytest.fail(f"the publishing process ended before {route}")
+    while not hub.calls(route):  # it is served, though nobody waits for the answer
+        time.sleep(0.01)
+
+
+def test_a_process_that_ends_before_the_request_is_a_failure_and_no_endless_wait(hub, run, facts):
+    (run / "report.json").unlink()
+    with pytest.raises(pytest.fail.Exception, match="ended before commit"):
+        killed_at(hub, "commit", run, facts)
 
 
 @pytest.mark.parametrize("route", ["create", "lfs_batch", "commit", "settings"])

@@ -9,6 +9,7 @@ from huggingface_hub import HfApi
 
 from evenhand.model_cards import publish
 from evenhand.model_cards.amplification_gate import Gate
+from evenhand.model_cards.hub.refusals import one_line_errors
 from evenhand.model_cards.hub.target import HubRepository
 
 HERE = HubRepository("ada/student")
@@ -52,6 +53,114 @@ def test_a_token_of_unknown_rights_is_refused_by_the_hub_in_one_line(hub, run, f
     with pytest.raises(RuntimeError, match="answered 403; the token may not write to ada/student"):
         publish(run, HERE, facts, api=eves)
     assert hub.repository("ada/student").files() == {}
+
+
+def test_a_repository_made_by_others_after_a_refusal_stays_theirs_and_private(hub, run, facts):
+    there = HubRepository("lab/student")
+    outsider = HfApi(endpoint=hub.address, token=hub.add_user("ada", role="fineGrained"))
+    with pytest.raises(RuntimeError, match="answered 403"):
+        publish(run, there, facts, api=outsider)
+    assert not (run / "publishing.json").exists()
+    theirs = {"secret_notes.txt": "unpublished", "README.md": "# An internal card"}
+    repository = hub.add_repository("lab/student", files=theirs, private=True)
+    before = repository.files()
+    member = HfApi(endpoint=hub.address, token=hub.add_user("ada", organisations=["lab"]))
+    with pytest.raises(ValueError, match=r"holds something else \(secret_notes.txt\)"):
+        publish(run, there, facts, api=member)
+    assert repository.private and repository.files() == before and hub.shown == [{}]
+
+
+@pytest.mark.parametrize("files", [{"other.txt": "private work"}, {}])
+def test_a_repository_deleted_and_made_again_by_hand_keeps_its_visibility(hub, api, run, facts, pauses, files):
+    hub.fail("commit", 500, times=50)
+    with pytest.raises(RuntimeError):
+        publish(run, HERE, facts, api=api)
+    assert (run / "publishing.json").exists()
+    hub.faults.clear()
+    hub.repositories.clear()
+    repository = hub.add_repository("ada/student", files=files, private=True)
+    if files:
+        with pytest.raises(ValueError, match=r"holds something else \(other.txt\)"):
+            publish(run, HERE, facts, api=api)
+    else:
+        assert "is private and stays so" in publish(run, HERE, facts, api=api).summary()
+    assert repository.private and set(files) <= set(repository.files()) and all(not state for state in hub.shown)
+
+
+def test_files_that_somebody_put_into_an_interrupted_private_repository_are_not_shown(hub, api, run, facts, pauses):
+    hub.fail("settings", 500, times=50)
+    with pytest.raises(RuntimeError, match="complete on the Hub but still private"):
+        publish(run, HERE, facts, api=api)
+    hub.faults.clear()
+    repository = hub.repository("ada/student")
+    repository.edit("secret_notes.txt", "unpublished")
+    assert "stays private, as it holds secret_notes.txt" in publish(run, HERE, facts, api=api).summary()
+    assert repository.private and "secret_notes.txt" in repository.files()
+
+
+def test_a_card_written_by_hand_into_an_interrupted_repository_is_not_replaced(hub, api, run, facts, pauses):
+    hub.fail("commit", 500, times=50)
+    with pytest.raises(RuntimeError):
+        publish(run, HERE, facts, api=api)
+    hub.faults.clear()
+    repository = hub.repository("ada/student")
+    repository.edit("README.md", "# My own card")
+    with pytest.raises(ValueError, match="holds a card that is not evenhand's"):
+        publish(run, HERE, facts, api=api)
+    assert repository.private and repository.files() == {"README.md": b"# My own card"}
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (401, "answered 401; the token is not valid: log in again"),
+        (403, "answered 403; the token may not write to ada/student"),
+        (404, "answered 404; it knows no ada/student"),
+    ],
+)
+def test_a_refused_upload_through_xet_is_a_refusal_in_one_line(hub, api, run, facts, monkeypatch, status, line):
+    """The client's own way for large files wherever hf_xet is installed."""
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    hub.fail("xet_token", status, times=50)
+    shown = []
+    with pytest.raises(RuntimeError, match=line) as refused:
+        publish(run, HERE, facts, show=shown.append, api=api)
+    said = str(refused.value)
+    assert "\n" not in said and hub.address not in said and "cannot be reached" not in said
+    assert hub.calls("xet_token") and shown[-1].startswith("Uploading ")
+    assert hub.repository("ada/student").private and hub.repository("ada/student").files() == {}
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "line"),
+    [
+        (
+            "ConnectionError",
+            "Rate limited: Request error: HTTP status client error (429 Too Many Requests), domain: http://hub/xet",
+            "answered 429; too many requests: run the same command again",
+        ),
+        (
+            "ConnectionError",
+            "Server error: Request error: HTTP status server error (500 Internal Server Error), domain: http://hub/xet",
+            "answered 500; a fault of the server: run the same command again",
+        ),
+        (
+            "ConnectionError",
+            "Network error: error sending request for http://hub/xet",
+            r"cannot be reached \(ConnectionError\)",
+        ),
+        ("XetAuthenticationError", "Authentication error: x", "answered 403; the token may not write to ada/student"),
+    ],
+)
+def test_what_xet_tried_for_minutes_is_told_from_a_network_that_is_away(raised, said, line):
+    hf_xet = pytest.importorskip("hf_xet")
+    # as hf_xet 1.8 words it, after its own silent tries
+    xet_error = getattr(hf_xet, raised, None) or ConnectionError
+    expected = pytest.raises(RuntimeError, match=f"^it was not published: the Hub {line}")
+    with expected as refused, one_line_errors("it was not published", "ada/student"):
+        raise xet_error(said)
+    assert "http" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,37 @@ def test_a_revision_is_a_branch_made_where_it_is_missing(hub, api, run, facts, t
     published = publish(run, branch, facts, api=api)
     repository = hub.repository("ada/student")
     assert repository.files() == {} and set(repository.files("v2")) == set(published.files)
-    assert published.url == f"{hub.address}/ada/student/tree/v2" and not repository.private
+    assert published.url == f"{hub.address}/ada/student/tree/v2"
     assert not publish(run, HERE, facts, revision="v2", api=api).changed
+    # nobody sees an empty default branch
+    assert repository.private and hub.shown == [{}]
+    assert "ada/student is private until its main is published too: leave the revision out" in published.summary()
     assert set(downloaded(api, tmp_path / "v2", revision="v2")) == set(published.files)
+    complete = publish(run, HERE, facts, api=api)
+    assert not repository.private and hub.shown == [{}, {"ada/student": frozenset(complete.files)}]
+    assert "private" not in complete.summary() and not (run / "publishing.json").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_branch_published_in_between_leaves_an_interrupted_publish_to_be_completed(hub, api, run, facts, pauses):
+    hub.fail("commit", 500, times=50)
+    with pytest.raises(RuntimeError):
+        publish(run, HERE, facts, api=api)
+    hub.faults.clear()
+    publish(run, HubRepository("ada/student", "v2"), facts, api=api)
+    assert hub.repository("ada/student").private
+    publish(run, HERE, facts, api=api)
+    assert not hub.repository("ada/student").private
+
+
+@pytest.mark.usefixtures("quick")
+def test_text_as_target_is_read_as_on_the_command_line(hub, api, run, facts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert publish(run, "ada/student", facts, api=api).url == f"{hub.address}/ada/student"
+    assert publish(run, "./student", facts).folder == tmp_path / "student"
+    assert publish(run, str(tmp_path / "other"), facts).is_local and not (tmp_path / "ada").exists()
+    with pytest.raises(ValueError, match=r"'student2' is neither an existing folder nor OWNER/NAME"):
+        publish(run, "student2", facts)
 
 
 @pytest.mark.usefixtures("quick")

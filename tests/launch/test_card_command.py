@@ -87,6 +87,39 @@ def test_hand_written_text_survives_when_the_card_is_made_again(written):
     assert again != by_hand and block("limits", "Ask us first.\n\n- And again.") in again and "4,321" in again
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda card: "# My model\n\nAll of this is mine, 42 lines.\n",
+        lambda card: card.replace("\n## ", "\nA remark of mine.\n\n## ", 1),
+        lambda card: card.replace("language: en", "language: en\ntags:\n- mine", 1),
+    ],
+)
+def test_text_outside_of_the_blocks_is_kept_in_a_file_of_its_own_and_said(written, edit, capsys):
+    path, old = written / "README.md", written / "README.md.old"
+    card = path.read_text(encoding="utf-8")
+    texts = [edit(card), edit(card) + "More.\n"]
+    assert texts[0] != card
+    for text, kept in zip(texts, (old, written / "README.md.old.2"), strict=True):
+        path.write_text(text, encoding="utf-8")
+        assert main(["card", str(written)]) == 0
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and kept.name in error and str(path) in error
+        assert kept.read_text(encoding="utf-8") == text and path.read_text(encoding="utf-8") == card
+    assert main(["card", str(written)]) == 0 and capsys.readouterr().err == ""
+    assert sorted(written.glob("README.md*")) == [path, old, written / "README.md.old.2"]
+    assert main(["card", str(written), "--check"]) == 0
+
+
+def test_a_card_of_other_numbers_and_of_hand_written_text_leaves_no_copy(written, capsys):
+    put(written, "limits", "Ask us first.\n\n- And again.")
+    report = json.loads((written / "report.json").read_text())
+    report["model"]["parameters"] = 4321
+    (written / "report.json").write_text(json.dumps(report))
+    assert main(["card", str(written)]) == 0
+    assert capsys.readouterr().err == "" and not list(written.glob("README.md.old*"))
+
+
 def test_a_damaged_block_is_refused_before_anything_is_written(written, capsys):
     path = put(written, "limits", "Ask us first.")
     path.write_text(path.read_text().replace("<!-- end of hand-written: limits -->", "<!-- end -->"))

@@ -105,8 +105,26 @@ def test_the_speed_of_both_is_measured_unless_it_is_left_out_or_has_settings_of_
     assert evaluate(run, *quick, "measures.speed.batch_size=4") == 0
     (entry,) = EvaluationReport.load(run / "report.json").measures["speed"]  # one, not two
     assert entry["batch_size"] == 4
+    assert evaluate(run / "student", *quick, "speed=true", "--output-dir", run / "alone") == 0
+    (entry,) = EvaluationReport.load(run / "alone" / "report.json").measures["speed"]
+    assert entry["model"]["scores"][0]["value"] > 0 and entry["reference"] is entry["comparison"] is None
     assert evaluate(run, *QUICK) == 0
     assert "speed" not in EvaluationReport.load(run / "report.json").measures
+
+
+def test_a_shared_teacher_is_timed_again_beside_each_student(make_run, tmp_path):
+    runs = [make_run("plain", seed) for seed in (0, 1)]
+    assert evaluate(*runs, *QUICK[:3], "measures.speed.seconds=0.01", "--output-dir", tmp_path / "out") == 0
+    entries = [EvaluationReport.load(run / "report.json").measures["speed"][0] for run in runs]
+    assert all(entry["comparison"]["scores"][0]["ratio"] > 0 for entry in entries)
+    assert entries[0]["reference"]["scores"][0]["value"] != entries[1]["reference"]["scores"][0]["value"]
+
+
+def test_the_code_that_measured_is_in_the_report(make_run, monkeypatch):
+    run, measuring = make_run("plain", 0), {"version": "0.1.0", "commit": "d" * 40, "modified": True}
+    monkeypatch.setattr("evenhand.launch.evaluate.code", lambda: measuring)
+    assert evaluate(run, *QUICK) == 0
+    assert EvaluationReport.load(run / "report.json").data["code"] == measuring
 
 
 def test_another_run_as_reference_is_no_teacher(make_run, tmp_path):

@@ -102,6 +102,15 @@ def test_what_is_not_there_ends_with_2_and_one_line(target, tmp_path, monkeypatc
     assert error.startswith("evenhand verify: ") and error.count("\n") == 1
 
 
+def test_a_damaged_report_ends_with_1_and_a_table(tmp_path, capsys):
+    (tmp_path / "report.json").write_text('{"schema": "evenhand-report", "schema_version": 99}')
+    assert main(["verify", str(tmp_path)]) == 1
+    out, error = capsys.readouterr()
+    assert "schema version 99" in out and "FAILED" in out and "NOT VERIFIED: " in out and not error
+    assert main(["verify", str(tmp_path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
 def test_help_names_every_option(capsys):
     with pytest.raises(SystemExit):
         main(["verify", "--help"])

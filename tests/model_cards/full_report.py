@@ -17,6 +17,7 @@ def complete(report):
         "environment": {"python": "3.12.1", "torch": "2.13.0", "datasets": "5.2.0"},
         "hardware": {**HARDWARE, "processes": 2},
         "seconds": 3725.4,
+        "planted": {"C6": 0.8, "C7": -0.4, "C8": 0.0},
         "energy": {"kwh": 0.0123, "tool": "codecarbon 3.0", "note": "of the machine"},
     }
     source = report["training"]["corpus"]["sources"][0]

@@ -67,6 +67,19 @@ def test_without_a_comparison_with_the_teacher_it_does_not_pass(damage):
     assert Gate().reasons(report) == ["the report compares no association of the student with its teacher's"]
 
 
+def test_a_family_without_an_interval_is_a_reason_whatever_other_families_have():
+    report = a_report()
+    comparison = report["measures"]["seat"][0]["comparison"]
+    other = {"difference": -0.1, "confidence_interval": [-0.3, 0.1]}
+    comparison["families"] |= {"gender-extended": other, "control": {"difference": 0.1, "confidence_interval": None}}
+    assert Gate().reasons(report) == []
+    for undefined in ({"difference": 0.4, "confidence_interval": None}, {"difference": 0.4}, None):
+        comparison["families"]["gender"] = undefined
+        assert Gate().reasons(report) == ["the gender tests' difference from the teacher has no interval"]
+    del comparison["families"]["gender"]  # the tests are there, their comparison is not
+    assert Gate().reasons(report) == ["the gender tests' difference from the teacher has no interval"]
+
+
 @given(low=CHANGE, width=st.floats(0, 1), wider=st.floats(0, 1), p=st.floats(0, 1))
 def test_a_wider_interval_never_stops_what_a_narrower_one_let_pass(low, width, wider, p):
     narrow, wide = (low, low + width), (low - wider, low + width + wider)

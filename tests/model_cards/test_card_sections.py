@@ -13,7 +13,9 @@ from evenhand.model_cards.sections.citations import ALWAYS, ARCHITECTURES, CORPO
 from evenhand.model_cards.sections.provenance import LOADING_SECONDS, TABLE_SECONDS
 from evenhand.model_cards.sections.score_tables import TITLES
 
-PICTURES = [f"figures/{name}.png" for name in ("seat", "glue", "loss_curves", "sensitivity", "tradeoff", "other")]
+PICTURES = [
+    f"figures/{name}.png" for name in ("seat", "planted", "glue", "loss_curves", "sensitivity", "tradeoff", "other")
+]
 
 
 def section(card, heading):
@@ -24,16 +26,46 @@ def section(card, heading):
 def test_the_sections_stand_in_their_order(report):
     headings = re.findall(r"^## (.*)$", build_card(complete(report), CardFacts()), re.MULTILINE)
     assert headings == [
-        *("Gender association (SEAT)", "Sensitivity to pooling and layer", "GLUE", "CrowS-Pairs", "Speed"),
+        *("Gender association (SEAT)", "What was planted, and what was measured", "Sensitivity to pooling and layer"),
+        *("GLUE", "CrowS-Pairs", "Speed"),
         *("Association beside quality", "Uses and recommendations", "How it was distilled", "How to use it"),
         *("Limits of the measurement", "Licences", "Provenance and verification", "Citations"),
     ]
     assert len(headings) - len(("CrowS-Pairs", "Speed")) == len(SECTIONS) - 1  # the opening stands under the title
 
 
+def test_what_was_planted_stands_in_a_table_with_what_was_measured(report):
+    part = section(build_card(complete(report), CardFacts(), PICTURES), "What was planted, and what was measured")
+    entry = report["measures"]["seat"][0]
+    tests = {test["label"]: name for name, test in entry["model"]["tests"].items()}
+
+    def cell(side, label):
+        test = entry[side]["tests"][tests[label]]
+        low, high = test["confidence_interval"]
+        return f"{test['effect_size']:+.3f} [{low:+.2f}, {high:+.2f}]"
+
+    rows = [line for line in part.splitlines() if line.startswith("| C")]
+    assert rows == [
+        f"| {label} | {strength} | {cell('reference', label)} | {cell('model', label)} |"
+        for label, strength in (("C7", "-0.40"), ("C8", "+0.00"), ("C6", "+0.80"))
+    ]
+    assert "](figures/planted.png)" in part
+    report["reference"] = entry["reference"] = entry["comparison"] = None
+    part = section(build_card(report, CardFacts()), "What was planted, and what was measured")
+    assert "teacher" not in part and f"| C6 | +0.80 | {cell('model', 'C6')} |" in part
+
+
+@pytest.mark.parametrize("planted", [{"C6": "strong"}, ["C6"], {"C6": True}])
+def test_planted_strengths_that_are_no_numbers_by_name_are_one_clear_line(report, planted):
+    report["training"]["planted"] = planted
+    with pytest.raises(ValueError, match=r"where (named values|a number) belongs?") as error:
+        build_card(report, CardFacts())
+    assert "\n" not in str(error.value)
+
+
 def test_what_was_not_measured_has_no_section(report):
     card = build_card(report, CardFacts())
-    for heading in ("Sensitivity", "GLUE", "Speed", "Association beside quality"):
+    for heading in ("What was planted", "Sensitivity", "GLUE", "Speed", "Association beside quality"):
         assert f"## {heading}" not in card
     absent = next(line for line in card.splitlines() if line.startswith("- Not measured in this report"))
     assert all(title in absent for title in TITLES.values())
@@ -44,9 +76,19 @@ def test_an_older_report_says_what_it_does_not_record(report):
     distillation, provenance = section(card, "How it was distilled"), section(card, "Provenance and verification")
     for text in ("- Hardware: not recorded", "- Training time: not recorded", "- Energy: not measured"):
         assert text in distillation
-    assert "| code commit, training | not recorded |" in provenance and "Expected time: not measured" in provenance
+    for phase in ("training", "measurement"):
+        assert f"| code commit, {phase} | not recorded |" in provenance
+    assert "Expected time: not measured" in provenance
     assert "| wiki.txt | training | not recorded | – |" in section(card, "Licences")
     assert "Its teacher teacher: not recorded." in section(card, "Licences")
+
+
+def test_the_code_that_measured_is_told(report):
+    code = {"version": "0.1.0", "commit": "d" * 40, "modified": False}
+    told = section(build_card(report | {"code": code}, CardFacts()), "Provenance and verification")
+    assert f"| code commit, measurement | `{'d' * 40}` |" in told
+    changed = build_card(report | {"code": code | {"modified": True}}, CardFacts())
+    assert f"| code commit, measurement | `{'d' * 40}`, with local changes |" in changed
 
 
 def test_circumstances_of_the_training_are_told(report):
@@ -121,13 +163,10 @@ def test_a_number_without_an_interval_says_so_and_why(report):
 def test_the_numbers_that_were_taken_are_counted(report):
     text = section(build_card(complete(report), CardFacts()), "Limits of the measurement")
     tests = [test for _, test in ordered_tests(report["measures"]["seat"][0]["model"])]
-    changes = report["measures"]["seat"][0]["comparison"]["tests"].values()
-    p_values = sum(test[key] is not None for test in tests for key in ("p_value", "p_value_legacy"))
-    p_values += sum(change["p_value"] is not None for change in changes)
-    assert f"| SEAT, mean, builtin | {len(tests)} | {p_values} |" in text
-    assert "| Sensitivity grid | 4 | 0 |" in text and "| GLUE | 4 | 2 |" in text
+    assert f"| SEAT, mean, builtin | {2 * len(tests)} | " in text  # d over sentences, and with words of one weight
+    assert "| Sensitivity grid | 4 | 0 |" in text and "| GLUE | 4 | 3 |" in text
     corrected = sum(test["p_value_holm"] is not None for test in tests)
-    assert f"({2 * corrected} of the {2 * len(tests)} word-level p-values have a corrected one)" in text
+    assert f"({2 * corrected} of the student's {2 * len(tests)} word-level p-values have a corrected one)" in text
 
 
 def test_the_expected_time_follows_from_the_measured_speed(report):

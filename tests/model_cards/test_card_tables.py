@@ -151,3 +151,13 @@ def test_every_uncorrected_p_value_of_the_report_is_counted(report):
         ("CrowS-Pairs", measures["crows_pairs"][0]),
     ):
         assert int(counts[row]) == p_values(entry) > 0, row
+
+
+def test_a_mean_over_tests_that_are_called_another_family_has_a_card(report):
+    result = headline(report)["model"]
+    for test in result["tests"].values():
+        test["family"] = "custom"
+    result["families"] = {"custom": result["families"]["gender"]}
+    assert "stimuli `builtin`; numbers of words and sentences not recorded): the" in opening(
+        build_card(report, CardFacts())
+    )

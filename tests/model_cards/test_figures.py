@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.image import imread
 from several_students import glue_entry
 
+from evenhand.model_cards.figures import pictures
 from evenhand.model_cards.figures.glue_figure import draw_glue_figure, glue_rows
 from evenhand.model_cards.figures.loss_figure import draw_loss_figure, loss_series
 from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
@@ -192,6 +193,19 @@ def test_every_logged_term_is_a_curve_and_one_that_was_logged_once_is_none(tmp_p
     assert loss_series(None) == {} == loss_series({"loss_curve": curve[:1]})
     with pytest.raises(ValueError, match="logged twice"):
         draw_loss_figure({"loss_curve": curve[:1]}, tmp_path / "c.png")
+
+
+def test_what_was_planted_is_drawn_from_the_report_s_own_numbers(report, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "draw_planted_figure", lambda *arguments: drawn.append(arguments[:2]))
+    report["training"]["planted"] = {"C7": 0.3, "C6": 0.8, "C99": 0.1}
+    pictures.draw_pictures(report, tmp_path)
+    entry = report["measures"]["seat"][0]
+    d = {
+        name: {label: entry[side]["tests"][f"sent-weat{label[1:]}"]["effect_size"] for label in ("C6", "C7")}
+        for name, side in (("teacher", "reference"), ("student", "model"))
+    }
+    assert drawn == [({"C6": 0.8, "C7": 0.3}, d)]
 
 
 def test_a_report_with_scores_and_losses_has_their_pictures(report, tmp_path):

@@ -5,13 +5,18 @@ import random
 import re
 
 import pytest
+from full_report import complete
+from PIL import Image
 
 from evenhand.model_cards import CardFacts, build_card
+from evenhand.model_cards.figures.pictures import draw_pictures
+from evenhand.model_cards.figures.planted_figure import draw_planted_figure
 from evenhand.model_cards.lint import card_checks, lint_card, linted_card
+from evenhand.model_cards.lint.missing_uncertainty import missing_uncertainty
+from evenhand.model_cards.published_report import published_report
 
 FACTS = CardFacts(licence="apache-2.0", author="Someone", repo_id="someone/tiny-student", base_model="someone/teacher")
 FIGURES = ["figures/seat.png", "figures/loss_curves.png"]
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
@@ -28,7 +33,8 @@ def folder(tmp_path):
     for name in ("report.json", "card_facts.json", "config.json", "README.md"):
         (tmp_path / name).write_text("{}")
     for name in ("seat.png", "loss_curves.png"):
-        (tmp_path / "figures" / name).write_bytes(PNG)
+        # by no version of matplotlib, so that it is not compared with what the report gives
+        Image.new("RGB", (3, 2)).save(tmp_path / "figures" / name)
     return tmp_path
 
 
@@ -191,6 +197,46 @@ def test_a_picture_that_is_none_is_named(card, lint, folder):
     assert any("picture 'figures/seat.png' is no PNG file" in line for line in lint(card))
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """``drawn(report)``: the folder of its pictures, drawn once."""
+    folder = tmp_path_factory.mktemp("drawn")
+    return lambda report: folder if any(folder.iterdir()) else draw_pictures(report, folder)[0].parent
+
+
+@pytest.mark.parametrize("kept", [300, -20, -12])
+def test_a_picture_that_is_cut_off_is_named(card, lint, folder, report, drawn, kept):
+    whole = (drawn(report) / "seat.png").read_bytes()
+    (folder / "figures" / "seat.png").write_bytes(whole[:kept])
+    [problem] = lint(card)
+    assert re.match(r"README\.md:\d+: picture 'figures/seat\.png' is a damaged PNG file", problem)
+
+
+def test_a_picture_with_a_changed_byte_is_named(card, lint, folder, report, drawn):
+    data = bytearray((drawn(report) / "seat.png").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "figures" / "seat.png").write_bytes(data)
+    assert any("picture 'figures/seat.png' is a damaged PNG file" in line for line in lint(card))
+
+
+def test_the_reports_own_pictures_have_no_problem_and_one_in_anothers_place_has(card, lint, folder, report, drawn):
+    seat, losses = (folder / "figures" / name for name in ("seat.png", "loss_curves.png"))
+    seat.write_bytes((drawn(report) / "seat.png").read_bytes())
+    assert lint(card) == []
+    losses.write_bytes(seat.read_bytes())
+    draw_planted_figure({"C6": 0.5}, {"teacher": {"C6": 0.9}}, seat)
+    another, empty = sorted(lint(card), key=lambda line: "loss" in line)
+    assert re.match(r"README\.md:\d+: picture 'figures/seat\.png': it has another size than what the report", another)
+    assert re.match(r"README\.md:\d+: picture 'figures/loss_curves\.png': the report has no numbers for it", empty)
+
+
+def test_a_picture_of_another_report_is_named_by_its_pixels(report, folder, drawn):
+    (folder / "figures" / "seat.png").write_bytes((drawn(report) / "seat.png").read_bytes())
+    report["measures"]["seat"][0]["model"]["tests"]["sent-weat6"]["effect_size"] -= 0.05
+    [problem] = lint_card(build_card(report, FACTS, FIGURES), report, FACTS, folder)
+    assert re.search(r"picture 'figures/seat\.png': \d+ pixels are not what the report gives", problem)
+
+
 def without_comparison_of_text(monkeypatch, text):
     """As if report and facts gave ``text``: what is wrong in it is a fault of the card's own making."""
     monkeypatch.setattr(linted_card, "build_card", lambda *args: text)
@@ -271,6 +317,44 @@ def test_a_score_without_n_needs_a_reason(report, folder):
     assert any("glue, cola (model) has no n in report.json" in line for line in lines), lines
 
 
+def emptied(record, key):
+    """``record`` with nothing at its place ``key``: of counts by side a nought each."""
+    record[key] = dict.fromkeys(record[key], 0) if isinstance(record[key], dict) else None
+
+
+@pytest.mark.parametrize(
+    ("measure", "side", "place", "named"),
+    [
+        ("glue", "model", ["mean_of_tasks_run", "confidence_interval"], "no interval"),
+        ("glue", "reference", ["mean_of_tasks_run", "confidence_interval"], "no interval"),
+        ("glue", "comparison", ["mean_of_tasks_run", "confidence_interval"], "no interval"),
+        ("glue", "model", ["tasks", "cola", "metrics", "f1", "confidence_interval"], "no interval"),
+        ("glue", "model", ["tasks", "cola", "metrics", "f1", "n"], "no n"),
+        ("glue", "comparison", ["scores", 0, "confidence_interval"], "no interval"),
+        ("speed", "comparison", ["scores", 0, "ratio_confidence_interval"], "no interval"),
+        ("crows_pairs", "model", ["scores", 0, "n"], "no n"),
+        ("seat", "model", ["tests", "sent-weat6", "n_words"], "no n"),
+        ("seat", "reference", ["tests", "sent-weat6", "n_sentences"], "no n"),
+        ("seat", "model", ["families", "gender", "confidence_interval"], "no interval"),
+        ("seat", "comparison", ["tests", "sent-weat6", "confidence_interval_absolute"], "no interval"),
+    ],
+)
+def test_each_number_of_a_table_needs_its_interval_and_n(report, measure, side, place, named):
+    published = published_report(complete(report))
+
+    def problems():
+        found = missing_uncertainty(linted_card.LintedCard("", published, FACTS, {}))
+        return [problem.text for problem in found]
+
+    assert problems() == []
+    record = published["measures"][measure][0][side]
+    for key in place[:-1]:
+        record = record[key]
+    emptied(record, place[-1])
+    assert all(text.startswith(f"{measure}, ") and f"({side}) has {named}" in text for text in problems())
+    assert problems()
+
+
 def amplified(report):
     change = report["measures"]["seat"][0]["comparison"]["families"]["gender"]
     change.update(difference=0.2, confidence_interval=[0.1, 0.3], verdict="worse", worst_case=0.3)
@@ -298,7 +382,7 @@ def test_a_report_with_nan_or_of_another_schema_is_refused_in_one_line(card, rep
 
 
 def test_every_check_is_listed_once():
-    assert len(set(card_checks.CHECKS)) == len(card_checks.CHECKS) == 9
+    assert len(set(card_checks.CHECKS)) == len(card_checks.CHECKS) == 10
 
 
 def test_a_card_alone_is_checked_for_what_needs_no_report(card, folder):

@@ -1,6 +1,7 @@
 """Numbers that people write into a card: those of the report as it rounds them, with interval and n, or others' with a source."""
 
 import pytest
+from full_report import complete
 
 from evenhand.model_cards import CardFacts
 from evenhand.model_cards.hand_written import block
@@ -120,6 +121,63 @@ def test_a_number_that_is_not_the_reports_is_named(problems, text, number):
 def test_an_estimate_needs_interval_and_n_in_its_sentence(problems, text, missing):
     [problem] = problems(text)
     assert f"stands without {missing} in its sentence" in problem.text
+
+
+def test_no_percentage_passes_that_names_no_measure(problems, published):
+    published["measures"]["glue"][0]["comparison"] = {"n_changed": 90, "n_pairs": 7}
+    passed = [n for n in range(1, 100) if not problems(f"It is {n} % less biased than its teacher.")]
+    assert passed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("SST-2 accuracy is 99.", "99"),
+        ("RTE accuracy is 85 points.", "85 points"),
+        ("Its accuracy is 85 points.", "85 points"),
+        ("Its GLUE mean is 80.", "80"),
+        ("SST-2 accuracy is 80 and RTE accuracy is 51 [45, 57] on 277 examples.", "80"),
+        ("On SST-2 it reaches 51, [71, 77], n = 872.", "51"),
+        ("SST-2 accuracy is 872.", "872"),
+        ("SST-2 accuracy is 8.0.", "8.0"),
+        ("It is 2x faster than its teacher.", "2x"),
+        ("It is 2 times as fast as its teacher.", "2 times"),
+        ("It is 16 × faster.", "16 ×"),
+        ("It is 74 % accurate.", "74 %"),
+    ],
+)
+def test_a_whole_number_that_is_said_of_a_score_is_a_measurement(problems, text, number):
+    [problem] = problems(text)
+    assert problem.text.replace("\xa0", " ").startswith(f"{number} in the hand-written text")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On SST-2 it reaches 74 points [71, 77], n = 872.",
+        "On SST-2 (n = 872) it reaches 74 [71, 77].",
+        "SST-2 was fine-tuned in 2024 with 3 seeds on 2x A100, 4 times in all.",
+    ],
+)
+def test_whole_numbers_that_are_true_or_count_something_pass(problems, text):
+    assert problems(text) == []
+
+
+def test_a_number_without_a_name_is_asked_for_one(problems):
+    [problem] = problems("Its accuracy reaches 74.3 [71.3, 77.2], n = 872.")
+    assert "its sentence names no measure, test or score that it is of; name it" in problem.text
+
+
+def test_how_many_times_as_fast_is_compared_with_the_measured_ratio(report):
+    published = published_report(complete(report))
+
+    def problems(text):
+        card = LintedCard(BEFORE + block("limits", text) + "\n", published, CardFacts(), {})
+        return [problem.text for problem in hand_written_numbers(card)]
+
+    assert problems("It is 2.0 times as fast as its teacher [1.9, 2.1], n = 25.") == []
+    assert [text[:4] for text in problems("It is 3.0 times as fast as its teacher [1.9, 2.1], n = 25.")] == ["3.0 "]
+    assert ["without interval and n" in text for text in problems("It is 2x faster than its teacher.")] == [True]
 
 
 def test_each_problem_has_its_line(problems):

@@ -28,7 +28,7 @@ def set_change(report, table, interval):
         (
             (0.1, 0.5),
             "the verdict on mean |d| is worse",
-            "higher (difference +0.300 [+0.10, +0.50]; 6 tests, 1,234 sentences)",
+            "higher (difference +0.300 [+0.10, +0.50]; 6 tests, 60 words)",
         ),
         ((-0.5, -0.1), "the verdict on mean |d| is better", "no clearance: a mean |d| of 0.737 [0.50, 0.90] is left"),
         ((-0.1, 0.5), "the verdict on mean |d| is not distinguishable", "a rise of up to 0.500 is not excluded"),

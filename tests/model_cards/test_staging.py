@@ -116,7 +116,7 @@ def test_a_picture_with_a_palette_keeps_what_can_be_seen_through(run, tmp_path):
 
 def test_a_picture_that_is_none_is_one_line(run, tmp_path):
     (run / "figures" / "own.png").write_text("none")
-    with pytest.raises(ValueError, match=r"planted\.png cannot be read as a PNG") as refused:
+    with pytest.raises(ValueError, match=r"own\.png cannot be read as a PNG") as refused:
         stage(run, tmp_path / "a", FACTS)
     assert "\n" not in str(refused.value) and not (tmp_path / "a").exists()
 

@@ -183,19 +183,20 @@ def test_a_changed_report_is_caught_by_the_card(small):
 
 
 @pytest.mark.parametrize(
-    ("name", "values"),
+    ("name", "values", "follows"),
     [
-        ("sent-weat6", {"effect_size": 0.01}),
-        ("sent-weat8b", {"p_value": 0.9}),
-        ("sent-weat6", {"p_value_legacy": 0.9}),
-        ("sent-weat8b", {"confidence_interval": [-0.1, 0.1]}),
+        ("sent-weat6", {"effect_size": 0.01}, True),
+        ("sent-weat8b", {"p_value": 0.9}, True),
+        ("sent-weat6", {"p_value_legacy": 0.9}, False),
+        ("sent-weat8b", {"confidence_interval": [-0.1, 0.1]}, True),
     ],
 )
-def test_a_changed_report_with_card_and_pictures_to_match_is_caught_by_recomputing(small, name, values):
+def test_a_changed_report_with_card_and_pictures_to_match_is_caught_by_recomputing(small, name, values, follows):
     change_report(small, lambda report: headline_test(report, name).update(values), card_too=True)
     result = verify(small)
-    assert [r.claim for r in result.failed] == [f"SEAT mean, builtin: {name}"]
-    assert result.failed[0].note == f"differs: {next(iter(values))}"
+    others = ["report.json: numbers that follow from others"] if follows else []
+    assert [r.claim for r in result.failed] == [*others, f"SEAT mean, builtin: {name}"]
+    assert result.failed[-1].note == f"differs: {next(iter(values))}"
 
 
 def test_a_changed_difference_from_the_teacher_is_caught_without_the_teacher(small):
@@ -263,6 +264,7 @@ def test_a_picture_of_another_matplotlib_is_not_called_checked(small):
     paint(small / "figures" / "seat.png", software="matplotlib 1.0")
     result = verify(small)
     assert result.ok and row(result, "picture seat.png").status == UNCHECKED
+    assert result.summary.startswith("verified, except picture seat.png: ")
 
 
 def test_a_picture_that_is_none_or_not_of_the_report(small):
@@ -332,21 +334,6 @@ def test_another_file_is_named_and_not_held_against_the_folder(small):
     assert result.ok and row(result, "other files: 1").status == UNCHECKED
 
 
-def test_weights_that_cannot_be_loaded_are_one_clear_error_that_names_the_folder(small):
-    (small / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ValueError, match=str(small)) as error:
-        verify(small)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("text", ["not json", "{}", '{"schema": "evenhand-report", "schema_version": 9}'])
-def test_a_report_that_is_none_is_one_clear_error(small, text):
-    (small / "report.json").write_text(text)
-    with pytest.raises(ValueError, match=str(small / "report.json")) as error:
-        verify(small)
-    assert "\n" not in str(error.value)
-
-
 def test_a_folder_without_a_report_is_one_clear_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no report\.json"):
         verify(tmp_path)
@@ -355,23 +342,20 @@ def test_a_folder_without_a_report_is_one_clear_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "step", "differs"),
+    ("key", "tolerated"),
     [
-        ("effect_size", 9e-5, False),
-        ("effect_size", 1.1e-4, True),
-        ("p_value", 1e-10, False),
-        ("p_value", 1e-8, True),
-        ("p_value_legacy", 9e-4, False),
-        ("p_value_legacy", 1.1e-3, True),
+        ("effect_size", 1e-4),
+        ("p_value", 1e-3),
+        ("p_value_legacy", 1e-3),
+        ("p_value_holm", 6e-3),
+        ("standard_error", 1e-3),
     ],
 )
-def test_tolerances(report, key, step, differs):
+def test_tolerances_are_those_of_another_machine_or_none_at_all(report, key, tolerated):
     claimed = headline_test(report)
-    assert differing_fields(claimed, {**claimed, key: claimed[key] + step}) == ([key] if differs else [])
 
+    def differs(step, same):
+        return differing_fields(claimed, {**claimed, key: claimed[key] + step}, same=same) == [key]
 
-def test_an_exact_p_value_may_move_a_little_only_when_d_moved(report):
-    claimed = headline_test(report)
-    moved = {**claimed, "effect_size": claimed["effect_size"] + 1e-6, "p_value": claimed["p_value"] + 5e-4}
-    assert differing_fields(claimed, moved) == []
-    assert differing_fields(claimed, {**moved, "p_value": claimed["p_value"] + 2e-3}) == ["p_value"]
+    assert not differs(0.9 * tolerated, False) and differs(1.1 * tolerated, False)
+    assert not differs(1e-10, True) and differs(1e-8, True)

@@ -8,7 +8,10 @@ import pytest
 
 from evenhand.evaluation.evaluators import EVALUATORS
 from evenhand.model_cards import verify
+from evenhand.model_cards.published_report import published_report
 from evenhand.model_cards.verification import verify_folder
+from evenhand.model_cards.verification.claimed_evaluators import plan_entries
+from evenhand.model_cards.verification.entry_rows import entry_rows
 from evenhand.model_cards.verification.measure_comparison import compare_part, loose_tolerance
 from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHECKED
 
@@ -155,14 +158,16 @@ def test_a_headline_on_stimuli_that_are_not_at_hand_is_not_verified(small, small
     assert verify(small, small_run.parent / "sent-bias-files").ok
 
 
-def test_settings_of_a_wrong_type_are_one_line(small, data, monkeypatch):
-    unload(monkeypatch)
-    for entry, values in ((("crows_pairs", 0), {"bias_types": [["gender"]]}), (("glue", 0), {"task_names": 3})):
-        change(small, entry, **values)
-        given = {"crows_pairs": {"data": data / "pairs.csv"}, "glue": {"data": data / "glue"}}
-        with pytest.raises(ValueError) as error:
-            verify(small, measures={entry[0]: given[entry[0]]})
-        assert "\n" not in str(error.value)
+def test_settings_of_a_wrong_type_are_told_in_one_line(small_once, data):
+    report = published_report(json.loads((small_once / "report.json").read_text()))
+    report["measures"]["glue"][0]["task_names"] = 3
+    (entry,) = [e for e in plan_entries(report, [], {"glue": {"data": data / "glue"}}) if e.measure == "glue"]
+    (failed,) = entry_rows(entry, None, None)
+    assert failed.passed is False and "are no settings of it" in failed.note and "\n" not in failed.note
+    # data without the report's bias types are other data than the report's, or the report is wrong
+    report["measures"]["crows_pairs"][0]["bias_types"] = [["gender"]]
+    with pytest.raises(ValueError, match="is unknown; the data have gender"):
+        plan_entries(report, [], {"crows_pairs": {"data": data / "pairs.csv"}})
 
 
 @dataclass(frozen=True)
@@ -197,8 +202,8 @@ def test_a_measure_of_one_s_own_that_needs_no_data_is_recomputed_when_asked_for(
     change(small, ("long_words", 0), letters=6, model={"measure": "long_words", "found": 3})
     assert not verify(small, measures=asked).ok
     change(small, (), long_words=[{"letters": 6}])
-    with pytest.raises(ValueError, match="long_words: its entry is not of the form"):
-        verify(small, measures=asked)
+    damaged = row(verify(small, measures=asked), "measure long_words")
+    assert damaged.passed is False and "its entry is not of the form" in damaged.note
 
 
 def test_the_speed_of_another_machine_is_never_called_checked(small):
@@ -232,11 +237,43 @@ def test_where_fine_tuning_moved_scores_have_a_wider_tolerance_and_the_rest_is_n
     assert widest == pytest.approx(3 * 100 * (0.1 / 1000) ** 0.5)
     same, inside, outside = rows_of(0.0), rows_of(0.9 * widest), rows_of(1.1 * widest)
     assert [r.passed for r in same] == [True, True]
-    assert [r.passed for r in inside] == [True, None] and "within 3" in inside[0].note
+    assert [r.passed for r in inside] == [None, None] and "within 3" in inside[0].note
+    assert inside[0].missed and inside[0].claimed == "80.0000 points" and inside[0].actual.startswith("82.")
     assert [r.passed for r in outside] == [False, None] and "value" in outside[0].note
     assert rows_of(0.9 * widest, n=999)[0].passed is False
     interval = rows_of(0.9 * widest, confidence_interval=[70.0, 90.0])[0]
     assert interval.passed is False and "confidence_interval" in interval.note
+
+
+def score(key, value, name="accuracy", **more):
+    return SCORE | {"key": key, "name": f"{key}, {name}", "value": value, "confidence_interval": None} | more
+
+
+def passed_of(claimed, actual, field=FIELD):
+    rows = compare_part("t", {"scores": claimed}, {"scores": actual}, field)
+    return [row.passed for row in rows]
+
+
+def test_a_tampered_score_fails_where_another_came_out_to_the_last_digit():
+    accuracies = [score(key, value) for key, value in (("sst2", 80.5), ("rte", 61.25), ("qnli", 70.125), ("qqp", 75.5))]
+    found = [*accuracies, score("cola", 12.345, "Matthews correlation")]
+    tampered = [accuracies[0] | {"value": 83.5}, *found[1:]]
+    assert passed_of(tampered, found) == [False, True, True, True, True, True]
+    # without a correlation three of four alike say it too, one of two does not, and then the score is not called checked
+    assert passed_of(tampered[:4], found[:4]) == [False, True, True, True, True]
+    assert passed_of(tampered[:2], found[:2]) == [None, True, None]
+    # the correlation of a student that learnt nothing is zero on every machine
+    trivial = score("cola", 0.0, "Matthews correlation")
+    assert passed_of([tampered[0], trivial], [found[0], trivial]) == [None, True, None]
+
+
+def test_a_share_of_pairs_may_move_by_a_near_tie_while_others_stay():
+    field = ("measures", "crows_pairs", 0, "model")
+    found = [score(key, 54.0, unit="%") for key in ("gender", "race", "age", "religion")]
+    claimed = [found[0] | {"value": 54.25}, *found[1:]]
+    assert passed_of(claimed, found, field) == [None, True, True, True, None]
+    nats = [score("gap", 1.2345, unit="nats")]
+    assert passed_of([*claimed, *nats], [*found, *nats], field) == [False, True, True, True, True, True]
 
 
 def test_scores_that_the_report_leaves_out_or_adds_are_caught():
