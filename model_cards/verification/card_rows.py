@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-from PIL import Image
 
 from evenhand.model_cards.facts import CardFacts
+from evenhand.model_cards.figures.compared_pictures import compared_picture
 from evenhand.model_cards.figures.pictures import REPORT_PICTURES, draw_pictures
 from evenhand.model_cards.hand_written import read_blocks
 from evenhand.model_cards.hub.benchmark_results import glue_entries
@@ -25,10 +24,6 @@ from evenhand.model_cards.staging import CARD, FACTS, FIGURES, REPORT, staged_fi
 from evenhand.model_cards.verification.gate_rows import gate_rows
 from evenhand.model_cards.verification.other_version import first_wrong_number
 from evenhand.model_cards.verification.rows import HASH_ONLY, RECOMPUTED, UNCHECKED, Row
-
-# Of 255 levels: another processor may round the edge of a line to the next level. A moved point or another digit changes
-# pixels by most of them.
-PIXEL_TOLERANCE = 16
 
 
 def card_rows(folder: Path, report: Mapping[str, Any], installed: str) -> list[Row]:
@@ -143,24 +138,10 @@ def _picture_row(name: str, path: Path, again: Path) -> Row:
     claim = f"picture {name}"
     if name not in REPORT_PICTURES:
         return Row(claim, UNCHECKED, note="it is not drawn from the report")
-    if not again.is_file():
-        return Row(claim, RECOMPUTED, passed=False, note="the report has no numbers for it")
     try:
-        (pixels, version), (expected, here) = _read(path), _read(again)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Row(claim, RECOMPUTED, passed=False, note=f"cannot be read ({type(error).__name__})")
-    if version != here:
-        note = f"drawn by {version or 'an unnamed program'}, whose pixels are not those of {here}"
+        is_same, note = compared_picture(path, again)
+    except (OSError, ValueError) as error:
+        return Row(claim, RECOMPUTED, passed=False, note=" ".join(str(error).split()))
+    if is_same is None:
         return Row(claim, UNCHECKED, note=note, missed=True)
-    if pixels.shape != expected.shape:
-        return Row(claim, RECOMPUTED, passed=False, note="it has another size than what the report gives")
-    changed = int((np.abs(pixels - expected) > PIXEL_TOLERANCE).any(axis=-1).sum())
-    note = f"{changed} pixels are not what the report gives" if changed else None
-    return Row(claim, RECOMPUTED, None, None, not changed, note)
-
-
-def _read(path: Path) -> tuple[np.ndarray, str | None]:
-    """The pixels (height, width, 4), and which program says that it drew them."""
-    with Image.open(path, formats=["PNG"]) as image:
-        software = image.info.get("Software")
-        return np.asarray(image.convert("RGBA"), dtype=np.int16), software
+    return Row(claim, RECOMPUTED, passed=is_same, note=note)
