@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -10,7 +11,7 @@ from full_report import complete
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -80,7 +81,8 @@ def outline(card):
     body = card.split("\n---\n", 1)[1]
     tokens = PARSER.parse(body)
     html = [child.content for token in tokens for child in token.children or [] if child.type == "html_inline"]
-    html += [token.content.strip() for token in tokens if token.type == "html_block"]
+    # of a summary the tags: the name of the stimuli stands in it as text
+    html += [tag for token in tokens if token.type == "html_block" for tag in re.findall("<[^>]*>", token.content)]
     links = [child.attrs for token in tokens for child in token.children or [] if child.type in ("link_open", "image")]
     # A code span of harmless text is written with backticks, another as an element.
     return [token.type for token in tokens], [tag for tag in html if tag not in ("<code>", "</code>")], links
@@ -108,7 +110,8 @@ def full(report):
     return complete(report)
 
 
-@settings(EXAMPLES, max_examples=8)
+# a failure is told as it was drawn: to shrink one takes minutes
+@settings(EXAMPLES, max_examples=16, phases=[Phase.generate])
 @given(data=st.data(), text=hostile, named=st.booleans())
 def test_text_of_others_in_a_report_changes_no_block_of_the_card(full, data, text, named):
     strings = [path for path in leaves(full) if isinstance(at(full, path), str)]
