@@ -19,8 +19,8 @@ def hardware_text(hardware: Any) -> str | None:
     words = [
         str(device) if device else None,
         str(name) if name and name != device else None,
-        f"{cores} CPU cores" if cores else None,
-        f"{threads} threads" if threads else None,
+        f"{cores} CPU core{'' if cores == 1 else 's'}" if cores else None,
+        f"{threads} thread{'' if threads == 1 else 's'}" if threads else None,
         f"{processes} processes" if processes and processes > 1 else None,
     ]
     return ", ".join(word for word in words if word) or None

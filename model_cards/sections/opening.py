@@ -92,4 +92,5 @@ def speed_up(source: CardSource) -> dict[str, Any] | None:
         "ratio": numbers.checked(row["ratio"]),
         "ratio_interval": row["ratio_interval"],
         "hardware": hardware_text(table["hardware"]),
+        "busy": "machine was busy" in (row["note"] or ""),
     }

@@ -10,11 +10,18 @@ def opening(card):
     return card.split("\n---\n", 1)[1].split("\n## ")[0]
 
 
+def test_a_speed_measured_on_a_busy_machine_says_so_where_it_is_stated(report):
+    idle = complete(report)
+    assert "busy with other work" not in opening(build_card(idle, CardFacts()))
+    idle["measures"]["speed"][0]["model"]["scores"][0]["note"] = "repeats; this machine was busy: load"
+    assert "2 threads, busy with other work)" in opening(build_card(idle, CardFacts()))
+
+
 def test_every_question_has_a_sentence_with_intervals_and_verdict(report):
     text = opening(build_card(complete(report), CardFacts()))
     assert f"revision `{'a' * 40}`" in text
     assert (
-        "passes 2.000 [1.900, 2.100] times as many sentences per second as its teacher (95 % interval, n = 25 repeats; "
+        "passes 2.00 [1.90, 2.10] times as many sentences per second as its teacher (95 % interval, n = 25 repeats; "
         in text
     )
     assert "**Quality** (GLUE; mean over 2 tasks: CoLA, SST-2; 1,915 examples, 2 fine-tuning seeds)" in text
