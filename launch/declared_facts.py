@@ -9,7 +9,7 @@ from typing import Any
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.model_cards import CardFacts
-from evenhand.model_cards.facts import is_hub_id
+from evenhand.model_cards.facts import GATE, is_hub_id
 from evenhand.model_cards.hand_written import read_blocks
 
 
@@ -22,14 +22,28 @@ def card_facts(recipe: Recipe, training: Mapping[str, Any] | None = None) -> Car
         training: contents of training.json; where it names the teacher's commit on the Hub, the recipe's teacher is the default base model.
 
     Raises:
-        ValueError: a fact is not of the form that the Hub accepts.
+        ValueError: a fact is not of the form that the Hub accepts, or the gate's thresholds were changed after the training.
     """
     facts = dataclasses.asdict(recipe.publish)
+    _refuse_later_thresholds(facts["gate"], training)
     facts["datasets"] = facts["datasets"] or [source.hub for source in recipe.corpus.sources if source.hub]
     of_the_hub = ((training or {}).get("teacher") or {}).get("revision") is not None
     if facts["base_model"] is None and of_the_hub and is_hub_id(recipe.teacher.path):
         facts["base_model"] = recipe.teacher.path
     return CardFacts(**facts)
+
+
+def _refuse_later_thresholds(gate: Mapping[str, float], training: Mapping[str, Any] | None) -> None:
+    """Thresholds chosen after the results could be chosen to pass; ``verify``, too, takes those of the training record."""
+    if training is None:
+        return
+    fixed = {**GATE, **(((training.get("recipe") or {}).get("publish") or {}).get("gate") or {})}
+    if dict(gate) != fixed:
+        named = ", ".join(f"{name}: {value:g}" for name, value in fixed.items())
+        raise ValueError(
+            f"publish.gate was changed after the training, whose thresholds hold: put {{{named}}} back into recipe.yaml; "
+            "publishing has --accept-amplification for a student that they hold back"
+        )
 
 
 def run_facts(run: RunDirectory, with_notes: bool = True) -> CardFacts:
