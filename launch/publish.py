@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evenhand.launch.declared_facts import card_facts, run_facts
+from evenhand.launch.declared_facts import run_facts
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.model_cards import publish
 from evenhand.model_cards.hub.target import HubRepository, LocalFolder
 from evenhand.model_cards.publishing import Published
-
-__all__ = ["card_facts", "publish_run"]
 
 
 def publish_run(run_dir: str | Path, target: Path | LocalFolder | HubRepository, **options: Any) -> Published:
