@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from evenhand.model_cards.facts import GATE
+
 
 @dataclass(frozen=True)
 class GateSection:
@@ -20,9 +22,9 @@ class GateSection:
         ValueError: a margin that is negative or not finite, an ``alpha`` outside (0, 1).
     """
 
-    mean_margin: float = 0.0
-    test_margin: float = 0.0
-    alpha: float = 0.05
+    mean_margin: float = GATE["mean_margin"]
+    test_margin: float = GATE["test_margin"]
+    alpha: float = GATE["alpha"]
 
     def __post_init__(self) -> None:
         for name in ("mean_margin", "test_margin"):

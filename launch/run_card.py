@@ -17,7 +17,7 @@ from evenhand.model_cards.lint.card_checks import lint_card_alone
 from evenhand.model_cards.lint.leaks import text_of
 from evenhand.model_cards.lint.staged_folder import lint_texts
 from evenhand.model_cards.published_report import published_report, report_text
-from evenhand.model_cards.staging import CARD, FACTS, MODEL_FILES, REPORT, WEIGHTS
+from evenhand.model_cards.staging import CARD, FACTS, MODEL_FILES, REPORT, WEIGHTS, staged_figures
 from evenhand.model_cards.whole_files import write_text
 
 # Staging cuts the path that a model was loaded from to its last part.
@@ -27,7 +27,7 @@ _ORIGIN = re.compile(r'("_?name_or_path":\s*)"[^"\n]*"')
 def require_card(run_dir: str | Path) -> None:
     """Raise what `write_card` would, and write nothing."""
     run = RunDirectory(run_dir)
-    build_card(EvaluationReport.load(run.report_file), run_facts(run), _figures(run))
+    build_card(EvaluationReport.load(run.report_file), run_facts(run), staged_figures(run.path))
 
 
 def write_card(run_dir: str | Path) -> Path:
@@ -40,11 +40,12 @@ def write_card(run_dir: str | Path) -> Path:
         FileNotFoundError: no run or no report yet.
         ValueError: the report or a declared fact is unusable, or a hand-written block is damaged; the card and its pictures are what they were.
     """
-    require_card(run_dir)
     run = RunDirectory(run_dir)
-    report = EvaluationReport.load(run.report_file)
+    report, facts = EvaluationReport.load(run.report_file), run_facts(run)
+    # what cannot become a card is refused before its pictures are replaced
+    build_card(report, facts, staged_figures(run.path))
     draw_pictures(report, run.figures)
-    card = build_card(report, run_facts(run), _figures(run))
+    card = build_card(report, facts, staged_figures(run.path))
     keep_earlier(run.card_file, card)
     return write_text(run.card_file, card)
 
@@ -88,7 +89,7 @@ def _check_run(run: RunDirectory) -> list[str]:
     model = _model_files(run)
     # What staging takes of a run, by the name that it will have: a link in the card may lead there.
     files = {CARD: run.card_file, REPORT: run.report_file, FACTS: run.recipe_file, **model}
-    files |= {name: run.path / name for name in _figures(run)}
+    files |= {name: run.path / name for name in staged_figures(run.path)}
     problems = lint_card(_card_text(run.card_file), published, facts, run.path, files)
     texts = {REPORT: report_text(published), FACTS: json.dumps(facts.to_dict(), indent=2)}
     texts |= {f"student/{name}": _without_origin(text_of(path)) for name, path in model.items()}
@@ -102,12 +103,6 @@ def _model_files(run: RunDirectory) -> dict[str, Path]:
 
 def _without_origin(text: str | None) -> str | None:
     return None if text is None else _ORIGIN.sub(r'\1""', text)
-
-
-def _figures(run: RunDirectory) -> list[str]:
-    """The pictures of the run as the card names them: ``seat`` first, then by name."""
-    names = (f"figures/{path.name}" for path in run.figures.glob("*.png"))
-    return sorted(names, key=lambda name: (name != "figures/seat.png", name))
 
 
 def _card_text(path: Path) -> str:

@@ -13,11 +13,12 @@ from typing import Any
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from evenhand.model_cards.amplification_gate import Gate
 from evenhand.model_cards.hand_written import checked_notes
 
 FACTS_SCHEMA = "evenhand-card-facts"
 LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
-GATE: Mapping[str, float] = MappingProxyType({"mean_margin": 0.0, "test_margin": 0.0, "alpha": 0.05})
+GATE: Mapping[str, float] = MappingProxyType(dataclasses.asdict(Gate()))
 """The thresholds of the amplification gate where a recipe names none: margins in units of d, and a significance level."""
 
 

@@ -8,8 +8,9 @@ deleted and made again is another repository.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
+
+from evenhand.model_cards.whole_files import write_text
 
 FILE = "publishing.json"
 
@@ -65,9 +66,4 @@ def _write(run: Path, begun: dict[str, str | None]) -> None:
     if not begun:
         path.unlink(missing_ok=True)
         return
-    temporary = path.with_name(f".{FILE}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps({"begun": begun}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, json.dumps({"begun": begun}, indent=2, sort_keys=True) + "\n")

@@ -3,11 +3,11 @@
 import ast
 import json
 import re
-import sys
 
 import pytest
 import yaml
 from folder_contents import contents
+from imported_packages import imported_packages, required_packages
 
 from evenhand.model_cards.hub.space import publish_space, stage_space
 from evenhand.model_cards.hub.staged_list import LIST
@@ -56,18 +56,7 @@ def test_every_import_of_the_library_and_every_file_that_it_reads_is_in_the_fold
 
 
 def test_requirements_name_every_package_that_the_folder_imports(folder):
-    required = {line.split(">=")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
-    imported = set()
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                imported.add(node.module.split(".")[0])
-    packages = {"yaml": "pyyaml"}
-    # gradio comes with the Space's SDK.
-    third_party = {packages.get(m, m) for m in imported - set(sys.stdlib_module_names)} - {"gradio", "evenhand"}
-    assert third_party == required
+    assert imported_packages(folder) - {"evenhand"} == required_packages(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """A metric's staged Space: the same bytes each time, complete in itself, and never over somebody else's files."""
 
-import ast
 import json
-import sys
 
 import pytest
 import yaml
 from folder_contents import contents
+from imported_packages import imported_packages, required_packages
 
 from evenhand.evaluation.modules import NAMES
 from evenhand.model_cards.hub.metric_space import check_repo_id, publish_metric, stage_metric
@@ -40,18 +39,7 @@ def test_the_card_is_a_spaces_and_loads_the_metric_from_it(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_requirements_name_every_package_that_the_folder_imports(tmp_path, name):
     folder = stage_metric(name, f"ada/{name}", tmp_path / "space")
-    required = {line.split(">=")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
-    imported = set()
-    for path in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                imported.add(node.module.split(".")[0])
-    packages = {"yaml": "pyyaml"}
-    # gradio comes with the Space's SDK.
-    third_party = {packages.get(m, m) for m in imported - set(sys.stdlib_module_names)} - {"gradio"}
-    assert third_party == required
+    assert imported_packages(folder) == required_packages(folder)
 
 
 @pytest.mark.parametrize(
