@@ -128,7 +128,7 @@ def encode_grid(
     found: dict[tuple[str, int], np.ndarray] = {}
     with evaluation_mode(model), torch.no_grad(), onednn_linear():
         for tokens, group, rows in tqdm(batches, desc="encoding", unit="batch", delay=2, disable=not progress):
-            for layer, hidden in _hidden_states(model, tokens.inputs(rows), layers, last):
+            for layer, hidden in hidden_states(model, tokens.inputs(rows), layers, last):
                 for pooling in group:
                     pooled = _pool(hidden, pooling, tokens, rows)
                     if (pooling, layer) not in found:
@@ -152,10 +152,20 @@ def _check_arguments(poolings: Sequence[str], layers: Sequence[int], last: int, 
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
 
 
-def _hidden_states(
+def hidden_states(
     model: nn.Module, inputs: dict[str, torch.Tensor], layers: Sequence[int], last: int
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """(layer, hidden states (batch, tokens, hidden) on the CPU) of one batch."""
+    """(layer, hidden states (batch, tokens, hidden) on the CPU) of one batch; call it in `evaluation_mode`, without gradients.
+
+    Args:
+        model: as in `encode`.
+        inputs: from `TokenizedSentences.inputs`.
+        layers: as in `encode_grid`.
+        last: `number_of_layers` of the model.
+
+    Raises:
+        NotApplicable: the model gives no hidden state per token, or none per layer where other layers than the last are asked for.
+    """
     body, device = body_of(model), next(model.parameters()).device
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     only_last = all(layer == last for layer in layers)

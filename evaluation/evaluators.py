@@ -19,6 +19,7 @@ from evenhand.evaluation.seat import Seat
 from evenhand.evaluation.sensitivity import SeatSensitivity
 from evenhand.evaluation.speed import Speed
 from evenhand.evaluation.stereoset import StereoSet
+from evenhand.evaluation.twin_distance import TwinDistance
 
 EVALUATORS = {
     evaluator.measure: evaluator
@@ -32,6 +33,7 @@ EVALUATORS = {
         PronounGap,
         PseudoPerplexity,
         CounterfactualConsistency,
+        TwinDistance,
         Speed,
     )
 }

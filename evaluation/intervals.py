@@ -220,9 +220,11 @@ def _covariance(one: MeanEffect, other: MeanEffect) -> float:
     return over_words + float(np.cov(one.z_of_runs, other.z_of_runs, ddof=1)[0, 1]) / runs
 
 
-def _quantile(mean: MeanEffect, n_runs: int, confidence_level: float) -> float:
-    """Student's t: (words − 2) degrees of freedom, or (runs − 1) where there are several and that is fewer."""
+def degrees_of_freedom(mean: MeanEffect, n_runs: int) -> int:
+    """Of Student's t: (words − 2), or (runs − 1) where there are several and that is fewer."""
     freedom = len(mean.changes) - 2
-    if n_runs > 1:
-        freedom = min(freedom, n_runs - 1)
-    return float(stats.t.ppf((1 + confidence_level) / 2, freedom))
+    return min(freedom, n_runs - 1) if n_runs > 1 else freedom
+
+
+def _quantile(mean: MeanEffect, n_runs: int, confidence_level: float) -> float:
+    return float(stats.t.ppf((1 + confidence_level) / 2, degrees_of_freedom(mean, n_runs)))

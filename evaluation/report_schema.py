@@ -157,6 +157,21 @@ _SPEED_ENTRY = {
         {"scores": [{**_DIFFERENCE, "ratio": Optional(float), "ratio_confidence_interval": Optional([float])}]}
     ),
 }
+_PARTS = {
+    "label": str,
+    "mean_cosines": {"XA": float, "XB": float, "YA": float, "YB": float},
+    "means": {"X": float, "Y": float},
+    "numerator": float,
+    "denominator": float,
+    "effect_size": Optional(float),
+}
+_TWINS = {
+    **_RESULT,
+    "pooling": str,
+    "n_twins": int,
+    "word_pairs": MapOf({"n_twins": int, "word": float, "other": float, "pooled": float}),
+    "tests": MapOf(_PARTS),
+}
 _CELL = {"pooling": str, "layer": int, "effect_sizes": MapOf(Optional(float))}
 _GRID = {
     "cells": [{**_CELL, "mean_absolute_effect_size": Optional(float)}],
@@ -170,6 +185,7 @@ _GRID = {
 MEASURES = {
     "seat": [_SEAT_ENTRY],
     "speed": [_SPEED_ENTRY],
+    "twin_distance": [{**_SCORED_ENTRY, "model": Optional(_TWINS), "reference": Optional(_TWINS)}],
     "seat_sensitivity": [{**_SCORED_ENTRY, "model": Optional(_GRID), "reference": Optional(_GRID)}],
     **{
         name: [_SCORED_ENTRY]

@@ -32,7 +32,7 @@ def load_arms(recipe: str | Path, arms: str | Path, overrides: Sequence[str] = (
     recipes = {}
     for name, own in changes.items():
         try:
-            recipes[name] = recipe_from_dict(_changed(common, own))
+            recipes[name] = recipe_from_dict(changed(common, own))
         except ValueError as error:
             raise ValueError(f"Arm {name}: {error}") from None
     return recipes
@@ -50,7 +50,12 @@ def _read_arms(path: Path) -> dict:
     return data
 
 
-def _changed(common: dict, own: object) -> dict:
+def changed(common: dict, own: object) -> dict:
+    """``common`` with an arm's own changes: a list of ``section.key=value``, or sections with keys and values; itself left as it is.
+
+    Raises:
+        ValueError: changes of another form.
+    """
     data = copy.deepcopy(common)
     if own is None:
         return data

@@ -10,19 +10,18 @@ from evenhand.launch.circumstances import circumstances
 from evenhand.launch.cohort_directory import CohortDirectory, check_common, copy_folder
 from evenhand.launch.distill import (
     background_of,
-    check_pair_words,
     check_sequences,
     corpus_of,
     data_of,
     disk_needs,
     input_hashes,
     opened_sources,
-    supervision_of,
     training_arguments,
 )
 from evenhand.launch.process_group import first_process_first, join_processes
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import STORE, RunDirectory, require_disk, save_model_folder, write_json
+from evenhand.launch.supervision import on_corpus, pairs_of, pairs_sha256, supervision_of
 from evenhand.launch.teacher_head import checked_teacher, teacher_with_head
 from evenhand.launch.training_facts import Background, Trained, held_out_losses, training_facts
 from evenhand.launch.watching import draw_curve, make_watch, rehearse, watch_facts
@@ -61,7 +60,7 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
     arguments = training_arguments(common, folder)
     check_cohort_arguments(arguments)
     watch = make_watch(common.watch, folder.path / STORE)
-    pairs = {name: _pairs(recipe) for name, recipe in recipes.items()}
+    pairs = {name: pairs_of(recipe) for name, recipe in recipes.items()}
     documents = opened_sources(common)
     teacher = checked_teacher(common)
     students = {name: student for name, (student, _) in _students(recipes, teacher, arguments.seed).items()}
@@ -69,7 +68,7 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
     require_disk(disk_needs(common, folder, list(students.values()), teacher, documents))
     if state.is_main_process:
         inputs = input_hashes(common, documents, teacher, None)  # once: the corpus may be large
-        of_arms = {name: inputs | {"pairs": own.sha256 if own else None} for name, own in pairs.items()}
+        of_arms = {name: inputs | {"pairs": pairs_sha256(recipes[name], own)} for name, own in pairs.items()}
         folder.claim_all(recipes, of_arms, RunSplit.of(arguments))
     state.wait_for_everyone()
     if folder.finished:
@@ -81,8 +80,8 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
     with first_process_first():
         corpus = corpus_of(common, folder, teacher.tokenizer)
     check_sequences(corpus, arguments, teacher, common, folder)
-    for supervision in supervisions.values():
-        check_pair_words(supervision, corpus, folder)
+    for name, recipe in recipes.items():
+        supervisions[name] = on_corpus(supervisions[name], recipe, corpus, teacher.tokenizer, folder)
     teacher, head_facts = teacher_with_head(common, folder, teacher, corpus)
     background = background_of(common, documents, head_facts, ran_with)
     # made after the teacher's head, which is copied, may have been trained
@@ -103,10 +102,6 @@ def distill_cohort(recipes: Mapping[str, Recipe], output_dir: str | Path) -> dic
     _finish(folder, recipes, plans, trainer, teacher, head_facts, corpus, watch, background, spent)
     state.wait_for_everyone()
     return folder.arms
-
-
-def _pairs(recipe: Recipe) -> WordPairs | None:
-    return WordPairs.load(recipe.mixup.pairs) if recipe.mixup.enabled else None
 
 
 def _students(recipes: Mapping[str, Recipe], teacher: LoadedTeacher, seed: int) -> dict[str, tuple]:

@@ -13,6 +13,7 @@ from accelerate import PartialState
 
 from evenhand.launch.recipe import EvaluationSection, MixupSection, PublishSection, Recipe, StudentSection
 from evenhand.launch.run_directory import RUN_FILE, RunDirectory
+from evenhand.launch.supervision_sections import CounterfactualSection, EqualisationSection
 from evenhand.trainer import DistillationObjective
 from evenhand.trainer.cohort import check_arm_names
 from evenhand.trainer.run_split import RunSplit
@@ -24,6 +25,8 @@ OWN_SECTIONS = {
     "student": StudentSection,
     "objective": DistillationObjective,
     "mixup": MixupSection,
+    "equalisation": EqualisationSection,
+    "counterfactual": CounterfactualSection,
     "evaluation": EvaluationSection,
     "publish": PublishSection,
 }

@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     adders = (
         _add_demo,
         _add_distill,
+        _add_debias_teacher,
         _add_evaluate,
         _add_card,
         _add_publish,
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_metric,
         _add_space,
         _add_collection,
+        _add_study,
         _add_sbatch,
         _add_doctor,
     )
@@ -198,6 +200,13 @@ def _student_line(run) -> str:
     return f"Student{which} in {run.student}; held-out MLM loss {loss['student']} (teacher {loss['teacher']}), {loss['unit']}."
 
 
+def _add_debias_teacher(commands) -> None:
+    from evenhand.launch.debias_command import EXAMPLE, add_arguments, run
+
+    summary = "debias a teacher (context-debias) before it is distilled, and measure it before and after"
+    add_arguments(_command(commands, "debias-teacher", run, summary, EXAMPLE))
+
+
 def _add_evaluate(commands) -> None:
     parser = _command(
         commands, "evaluate", _evaluate, "measure runs or models, compare them, write report.json and pictures",
@@ -312,6 +321,19 @@ def _add_collection(commands) -> None:
 
     summary = "publish several runs, with the metric and the app if wanted, as one collection on the Hub"
     add_arguments(_command(commands, "collection", run, summary, EXAMPLE))
+
+
+def _add_study(commands) -> None:
+    from evenhand.launch.study_command import EXAMPLE, add_arguments
+
+    summary = "run a study: its arms, over seeds, measured, compared and written up; what is there is not made again"
+    add_arguments(_command(commands, "study", _study, summary, EXAMPLE))
+
+
+def _study(options: argparse.Namespace) -> int:
+    from evenhand.launch.study_command import run
+
+    return run(options)
 
 
 def _add_sbatch(commands) -> None:

@@ -58,6 +58,22 @@ class DemoSize:
     overrides: tuple[str, ...] = ()
 
 
+def planted_config(settings: PlantedTeacher, tokenizer: PreTrainedTokenizerBase) -> BertConfig:
+    """Sizes and start of a planted corpus's teacher; ``tokenizer`` is that of :func:`build_tokenizer`."""
+    return BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.hidden_size,
+        max_position_embeddings=128,
+        initializer_range=settings.initializer_range,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
 def train_planted_teacher(
     corpus_file: Path, tokenizer: PreTrainedTokenizerBase, settings: PlantedTeacher, work_dir: Path, seed: int
 ) -> PreTrainedModel:
@@ -72,19 +88,7 @@ def train_planted_teacher(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "planted teacher"))
-        config = BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=settings.hidden_size,
-            num_hidden_layers=settings.layers,
-            num_attention_heads=settings.heads,
-            intermediate_size=4 * settings.hidden_size,
-            max_position_embeddings=128,
-            initializer_range=settings.initializer_range,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-        model = BertForMaskedLM(config)
+        model = BertForMaskedLM(planted_config(settings, tokenizer))
     # the students' settings: what is held out from them is then held out from their teacher too
     held_out_like_students = CorpusSettings(**load_recipe("planted").corpus.choices())
     corpus = prepare_corpus(

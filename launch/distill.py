@@ -16,6 +16,7 @@ from evenhand.launch.origins import corpus_origins
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import STORE, RunDirectory, require_disk, save_model_folder, write_json
+from evenhand.launch.supervision import on_corpus, pairs_of, pairs_sha256, supervision_of
 from evenhand.launch.teacher_head import checked_teacher, origin_of_teacher, teacher_with_head
 from evenhand.launch.training_facts import Background, Trained, held_out_losses, training_facts
 from evenhand.launch.watching import (
@@ -29,7 +30,6 @@ from evenhand.launch.watching import (
 from evenhand.trainer import (
     DistillationArguments,
     DistillationTrainer,
-    GenderMixup,
     WordPairs,
     make_student,
 )
@@ -37,10 +37,10 @@ from evenhand.trainer.batch_arithmetic import check_enough_sequences
 from evenhand.trainer.best_checkpoint import EarlyStopping
 from evenhand.trainer.corpus import Corpus, prepare_corpus, stream_corpus
 from evenhand.trainer.corpus_layout import cache_bytes_needed
+from evenhand.trainer.counterfactual_text import CounterfactualText
 from evenhand.trainer.documents import Documents
 from evenhand.trainer.expenditure import Expenditure
 from evenhand.trainer.run_split import RunSplit
-from evenhand.trainer.supervision import SupervisionTransform
 from evenhand.trainer.teacher import LoadedTeacher, check_widths
 
 DEFAULT_TRAINING = {"report_to": [], "save_strategy": "epoch", "logging_steps": 50}
@@ -63,7 +63,7 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
     state = join_processes(recipe.training)
     arguments = training_arguments(recipe, run)
     watch = make_watch(recipe.watch, run.path / STORE)
-    pairs = WordPairs.load(recipe.mixup.pairs) if recipe.mixup.enabled else None
+    pairs = pairs_of(recipe)
     documents = opened_sources(recipe)
     teacher = checked_teacher(recipe)
     student, _ = make_student(teacher.model, seed=arguments.seed, **asdict(recipe.student))
@@ -79,7 +79,7 @@ def distill(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
     with first_process_first():
         corpus = corpus_of(recipe, run, teacher.tokenizer)
     check_sequences(corpus, arguments, teacher, recipe, run)
-    check_pair_words(supervision, corpus, run)
+    supervision = on_corpus(supervision, recipe, corpus, teacher.tokenizer, run)
     teacher, head_facts = teacher_with_head(recipe, run, teacher, corpus)
     background = background_of(recipe, documents, head_facts, ran_with)
     # made after the teacher's head, which is copied, may have been trained
@@ -147,6 +147,8 @@ def prepare_teacher(recipe: Recipe, run: RunDirectory) -> str:
 
 def opened_sources(recipe: Recipe) -> list[Documents]:
     """A wrong path, or a cache that offline gives another revision than the recipe's, fails here, before anything is written."""
+    if recipe.corpus.cda_pairs_used:
+        CounterfactualText.of(recipe.corpus)
     opened = [source.open(recipe.corpus.streaming) for source in recipe.corpus.sources]
     for source, documents in zip(recipe.corpus.sources, opened, strict=True):
         if source.hub and source.revision and not recipe.corpus.streaming:
@@ -177,14 +179,6 @@ def training_arguments(recipe: Recipe, run: RunDirectory) -> DistillationArgumen
     return arguments
 
 
-def supervision_of(recipe: Recipe, pairs: WordPairs | None, tokenizer: PreTrainedTokenizerBase) -> SupervisionTransform:
-    if pairs is None:
-        return SupervisionTransform()
-    settings = asdict(recipe.mixup)
-    del settings["enabled"], settings["pairs"]
-    return GenderMixup(tokenizer, pairs, **settings)
-
-
 def disk_needs(
     recipe: Recipe,
     run: RunDirectory,
@@ -210,10 +204,12 @@ def _cache_dir(recipe: Recipe, run: RunDirectory) -> Path:
 
 def input_hashes(recipe: Recipe, documents: list[Documents], teacher: LoadedTeacher, pairs: WordPairs | None) -> dict:
     """Hashes of what the recipe names by path, so that a run does not go on with other contents."""
+    of_cda = {"cda_pairs": WordPairs.load(recipe.corpus.cda_pairs).sha256} if recipe.corpus.cda_pairs_used else {}
     return {
         "teacher": weights_sha256(teacher.model),
         "corpus": None if recipe.corpus.streaming else [opened.sha256() for opened in documents],
-        "pairs": pairs.sha256 if pairs else None,
+        "pairs": pairs_sha256(recipe, pairs),
+        **of_cda,
     }
 
 
@@ -238,18 +234,6 @@ def check_sequences(
     except ValueError:
         run.release()
         raise
-
-
-def check_pair_words(supervision: SupervisionTransform, corpus: Corpus, run: RunDirectory) -> None:
-    """A mixup that never meets a word of its pairs would be a plain run under another name."""
-    if not isinstance(supervision, GenderMixup):
-        return
-    if not supervision.finds_words(corpus.train, corpus.token_counts):
-        run.release()
-        raise ValueError(
-            f"The corpus holds no word of the pairs ({supervision.compiled.pairs.source}), so the mixup would change nothing; "
-            "use a larger corpus, other pairs, or mixup.enabled=false."
-        )
 
 
 if __name__ == "__main__":

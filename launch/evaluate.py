@@ -138,6 +138,7 @@ def evaluate_all(
     section: EvaluationSection,
     references: Sequence[str] = (),
     output_dir: str | Path | None = None,
+    pictures: bool = True,
 ) -> Evaluated:
     """Measure runs and models; each report is written as soon as it is there.
 
@@ -150,6 +151,7 @@ def evaluate_all(
         references: what to compare with: none (a run is compared with its teacher), one for all, or one for each model
             in their order (runs paired by seed).
         output_dir: see above.
+        pictures: whether to draw those of each report; ``evenhand card`` draws what is missing.
 
     Returns:
         The reports, in the order of the models, and their aggregates.
@@ -187,7 +189,8 @@ def evaluate_all(
         report = make_report(evaluators, model, beside, subject.training, measuring)
         for folder in _report_folders(subject, role, output, len(models)):
             report.save(folder / "report.json")
-            draw_pictures(report, folder / "figures")
+            if pictures:
+                draw_pictures(report, folder / "figures")
         reports.append(report)
     evaluated = Evaluated(reports)
     if output is not None and len(models) > 1:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import yaml
 
+from evenhand.launch.debias_section import DebiasSection
 from evenhand.launch.publish_section import PublishSection
+from evenhand.launch.supervision_sections import CounterfactualSection, EqualisationSection
 from evenhand.launch.watch_section import WatchSection
 from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer import DistillationArguments, DistillationObjective
@@ -25,7 +27,9 @@ from evenhand.trainer.corpus_sources import CorpusSource
 class TeacherSection:
     """``path``: folder, Hub id or ``package:NAME/FOLDER``. ``mlm_steps``: train a masked-LM head first, for that many steps, if the
     teacher has none; ``mlm_train`` says what is trained: ``all`` (default) or the ``head`` alone, which keeps the encoder as published but
-    gives a poor language model where the encoder was tuned for something else. ``mlm_batch_size``: sequences of one step over all processes."""
+    gives a poor language model where the encoder was tuned for something else. ``mlm_batch_size``: sequences of one step over all processes.
+    ``mlm_from_frequencies``: the head's bias starts at the log frequencies of the corpus's pieces, which saves it hundreds of steps.
+    ``mlm_training``: further fields of :class:`DistillationArguments` for these steps alone, e.g. ``{mlm_probability: 0.3, max_grad_norm: 1}``."""
 
     path: str = ""
     revision: str | None = None
@@ -34,6 +38,8 @@ class TeacherSection:
     mlm_learning_rate: float = 5e-4
     mlm_batch_size: int = 32
     mlm_seed: int = 0
+    mlm_from_frequencies: bool = False
+    mlm_training: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ class CorpusSection(CorpusSettings):
 
 @dataclass(frozen=True)
 class MixupSection:
-    """Arguments of :class:`evenhand.trainer.GenderMixup`; ``enabled: false`` (default) is plain distillation. ``pairs``: ``builtin`` or a file."""
+    """Arguments of :class:`evenhand.trainer.GenderMixup`; ``enabled: false`` (default) is plain distillation. ``pairs``: ``builtin``, a
+    file, or ``random`` (``random:1``, ``random:2`` … for other draws): the control of :mod:`evenhand.trainer.random_pairs`."""
 
     enabled: bool = False
     pairs: str = "builtin"
@@ -102,16 +109,26 @@ class Recipe:
     corpus: CorpusSection = field(default_factory=CorpusSection)
     objective: DistillationObjective = field(default_factory=DistillationObjective)
     mixup: MixupSection = field(default_factory=MixupSection)
+    equalisation: EqualisationSection = field(default_factory=EqualisationSection)
+    counterfactual: CounterfactualSection = field(default_factory=CounterfactualSection)
     training: dict = field(default_factory=dict)
     watch: WatchSection = field(default_factory=WatchSection)
+    debias: DebiasSection = field(default_factory=DebiasSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     publish: PublishSection = field(default_factory=PublishSection)
 
     def to_dict(self) -> dict:
-        """Plain values, every default filled in; without a ``watch`` section where nothing is watched, as before there was one."""
+        """Plain values, every default filled in; without what was added to recipes later where it is not used (:data:`LATER_SECTIONS`,
+        ``corpus.cda``, two keys of ``teacher``), so that an earlier recipe, and the hash of it, are what they were."""
         data = dataclasses.asdict(self)
-        if self.watch == WatchSection():
-            del data["watch"]
+        for name, section in LATER_SECTIONS.items():
+            if getattr(self, name) == section():
+                del data[name]
+        for name in ("mlm_from_frequencies", "mlm_training"):
+            if not data["teacher"][name]:
+                del data["teacher"][name]
+        if not self.corpus.cda_pairs_used:
+            del data["corpus"]["cda"], data["corpus"]["cda_pairs"]
         return data
 
     @property
@@ -124,14 +141,29 @@ class Recipe:
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
 
+LATER_SECTIONS = {
+    "watch": WatchSection,
+    "equalisation": EqualisationSection,
+    "counterfactual": CounterfactualSection,
+    "debias": DebiasSection,
+}
+"""Sections that a resolved recipe holds only where they are not as they are by default."""
+
+TRANSFORMS = ("mixup", "equalisation", "counterfactual")
+"""Sections of which one at most is enabled: each says what the teacher's word is."""
+
+
 def decisive_sections(recipe: dict) -> dict:
-    """What of :meth:`Recipe.to_dict` decides the student: all but the evaluation and publish sections, places on this machine, and a
+    """What of :meth:`Recipe.to_dict` decides the student: all but the evaluation, publish and debias sections, places on this machine, and a
     ``watch`` section that chooses nothing by what it measures."""
-    data = {name: section for name, section in recipe.items() if name not in ("evaluation", "publish")}
+    data = {name: section for name, section in recipe.items() if name not in ("evaluation", "publish", "debias")}
     data["corpus"] = {key: value for key, value in recipe["corpus"].items() if key not in ("cache_dir", "workers")}
     watch = data.get("watch")
     if watch and not watch["keep_best"] and watch["patience"] is None:
         del data["watch"]
+    for name in ("equalisation", "counterfactual"):
+        if name in data and not data[name]["enabled"]:
+            del data[name]
     return data
 
 
@@ -177,12 +209,11 @@ def read_packaged_yaml(path: str | Path, folder: str, what: str) -> dict:
 def recipe_from_dict(data: dict) -> Recipe:
     """A checked recipe from nested plain values; see :func:`load_recipe` for the errors."""
     recipe = build_section(Recipe, data, "")
-    known = {f.name: f for f in dataclasses.fields(DistillationArguments) if f.init and f.name not in _TRAINING_OWNED}
-    hints = typing.get_type_hints(DistillationArguments)
-    for key in recipe.training:
-        _require_known(key, known, "training.")
-    training = {key: _convert(hints[key], value, f"training.{key}") for key, value in recipe.training.items()}
-    recipe = dataclasses.replace(recipe, training=training)
+    training = _training_fields(recipe.training, "training.")
+    mlm_training = _training_fields(recipe.teacher.mlm_training, "teacher.mlm_training.")
+    recipe = dataclasses.replace(
+        recipe, training=training, teacher=dataclasses.replace(recipe.teacher, mlm_training=mlm_training)
+    )
     if not recipe.teacher.path:
         raise ValueError("teacher.path is missing; name a folder, a model on the Hub, or package:NAME/FOLDER.")
     if not recipe.corpus.sources:
@@ -191,7 +222,22 @@ def recipe_from_dict(data: dict) -> Recipe:
         raise ValueError("corpus.streaming=true has no known size, so training.max_steps must be set.")
     if recipe.teacher.mlm_train not in ("head", "all"):
         raise ValueError(f"teacher.mlm_train must be head or all, not {recipe.teacher.mlm_train!r}.")
+    enabled = [name for name in TRANSFORMS if getattr(recipe, name).enabled]
+    if len(enabled) > 1:
+        raise ValueError(
+            f"{' and '.join(enabled)} are both enabled, but one transform of the supervision at most can be; set "
+            f"{enabled[-1]}.enabled=false."
+        )
     return recipe
+
+
+def _training_fields(values: dict, where: str) -> dict:
+    """Fields of :class:`DistillationArguments` that a recipe may set, converted."""
+    known = {f.name: f for f in dataclasses.fields(DistillationArguments) if f.init and f.name not in _TRAINING_OWNED}
+    hints = typing.get_type_hints(DistillationArguments)
+    for key in values:
+        _require_known(key, known, where)
+    return {key: _convert(hints[key], value, f"{where}{key}") for key, value in values.items()}
 
 
 def apply_override(data: dict, override: str) -> None:

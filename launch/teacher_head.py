@@ -7,6 +7,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from evenhand.launch.debiased_facts import read_debiased_facts
 from evenhand.launch.origins import UNKNOWN, teacher_origin
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import RunDirectory, save_model_folder
@@ -68,8 +69,9 @@ def _train_head(recipe: Recipe, run: RunDirectory, teacher: LoadedTeacher, corpu
             learning_rate=section.mlm_learning_rate,
             batch_size=section.mlm_batch_size,
             seed=section.mlm_seed,
+            from_frequencies=section.mlm_from_frequencies,
             callbacks=[spent],
-            **machine_arguments(recipe),
+            **machine_arguments(recipe) | section.mlm_training,
         )
     held_out = held_out_loss(teacher.model, teacher.tokenizer, corpus, recipe)[0]
     if PartialState().is_main_process:
@@ -80,6 +82,8 @@ def _train_head(recipe: Recipe, run: RunDirectory, teacher: LoadedTeacher, corpu
             "learning_rate": section.mlm_learning_rate,
             "batch_size": section.mlm_batch_size,
             "seed": section.mlm_seed,
+            **({"from_frequencies": True} if section.mlm_from_frequencies else {}),
+            **({"training": section.mlm_training} if section.mlm_training else {}),
             "held_out_mlm_loss": held_out,
             "note": f"The teacher {section.path} had no masked-LM head; one was trained for {section.mlm_steps} steps.",
             "origin": teacher_origin(section.path, section.revision),
@@ -96,12 +100,15 @@ def read_head_facts(path: str) -> dict | None:
 
 
 def origin_of_teacher(recipe: Recipe, head_facts: dict | None) -> dict:
-    """Revision and licence of the teacher as it was published, before it was given a head; see `teacher_origin`.
+    """Revision and licence of the teacher as it was published, before it was given a head or debiased; see `teacher_origin`.
 
     Args:
         head_facts: of `read_head_facts`.
     """
     section = recipe.teacher
+    debiased = read_debiased_facts(section.path)
+    if debiased is not None:
+        return debiased["origin"]
     if head_facts is None:
         return teacher_origin(section.path, section.revision)
     if "origin" in head_facts:

@@ -9,6 +9,7 @@ from importlib import metadata
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from evenhand.evaluation.models import tokenizer_sha256, weights_sha256
+from evenhand.launch.debiased_facts import read_debiased_facts
 from evenhand.launch.process_group import settings_here
 from evenhand.launch.recipe import Recipe
 from evenhand.trainer.corpus import Corpus
@@ -136,11 +137,12 @@ def training_facts(
         "seed": args.seed,
         "teacher": model_summary(teacher.model)
         | {
-            "name": (head_facts or {}).get("teacher", recipe.teacher.path),
+            "name": (read_debiased_facts(teacher.path) or head_facts or {}).get("teacher", recipe.teacher.path),
             "tokenizer_sha256": tokenizer_sha256(teacher.tokenizer),
             **background.teacher,
             "mlm_head": head_facts and {name: fact for name, fact in head_facts.items() if name != "origin"},
-        },
+        }
+        | _debiasing(teacher),
         "student": model_summary(trained.student)
         | {key: value for key, value in trained.plan.to_dict().items() if key != "family"},
         "corpus": corpus.report
@@ -165,6 +167,12 @@ def training_facts(
         "held_out_mlm_loss": trained.held_out,
         "loss_curve": [{key: entry[key] for key in ("step", "loss", *TERMS) if key in entry} for entry in history],
     }
+
+
+def _debiasing(teacher: LoadedTeacher) -> dict:
+    """``debiasing``: how the teacher was debiased; nothing for any other teacher, as before there were such."""
+    facts = read_debiased_facts(teacher.path)
+    return {} if facts is None else {"debiasing": {name: fact for name, fact in facts.items() if name != "origin"}}
 
 
 def model_summary(model: PreTrainedModel) -> dict:

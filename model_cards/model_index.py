@@ -11,8 +11,8 @@ from evenhand.evaluation.report_order import ordered_families, ordered_measures,
 from evenhand.model_cards.escaping import one_line
 from evenhand.model_cards.numbers import checked
 
-NO_RESULTS = ("seat", "seat_sensitivity", "speed")
-"""SEAT has entries of another form; a grid of choices and the speed of a machine are no results of a benchmark."""
+NO_RESULTS = ("seat", "seat_sensitivity", "twin_distance", "speed")
+"""SEAT has entries of another form; a grid of choices, a diagnosis and the speed of a machine are no results of a benchmark."""
 CLASSIFICATION = ("text-classification", "Text classification")
 MASKED_LM = ("fill-mask", "Masked language modelling")
 TASKS = {"glue": CLASSIFICATION, "counterfactual_consistency": CLASSIFICATION}

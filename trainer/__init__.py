@@ -3,11 +3,13 @@
 from evenhand.trainer.best_checkpoint import EarlyStopping
 from evenhand.trainer.cohort import Arm
 from evenhand.trainer.cohort_trainer import CohortTrainer
+from evenhand.trainer.counterfactual_teacher import CounterfactualTeacher
 from evenhand.trainer.distillation_config import DistillationArguments
 from evenhand.trainer.distillation_trainer import DistillationTrainer, NonFiniteLossError
 from evenhand.trainer.masking import XlmMasking
 from evenhand.trainer.mixup import GenderMixup
 from evenhand.trainer.objective import DistillationObjective
+from evenhand.trainer.pair_equalisation import PairEqualisation
 from evenhand.trainer.student import make_student
 from evenhand.trainer.supervision import SupervisionTransform
 from evenhand.trainer.teacher import load_teacher
@@ -17,12 +19,14 @@ from evenhand.trainer.word_pairs import WordPairs
 __all__ = [
     "Arm",
     "CohortTrainer",
+    "CounterfactualTeacher",
     "DistillationArguments",
     "DistillationObjective",
     "DistillationTrainer",
     "EarlyStopping",
     "GenderMixup",
     "NonFiniteLossError",
+    "PairEqualisation",
     "SupervisionTransform",
     "Watch",
     "WordPairs",

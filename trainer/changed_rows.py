@@ -22,10 +22,15 @@ class ChangedRows:
     Args:
         index: ``(n,)`` ascending, on the device.
         on_host: the same on the CPU: chunk bounds are read here without waiting for the device.
+        second: ``(n, features)`` decoder inputs of a second view at these rows, for what is no mean of decoder inputs; the
+            teacher's own ``head_rows`` then stay as they are. None (default): the changed rows stand in ``head_rows``.
+        combine: ``(own, second) -> new``, all ``(k, vocab_size)`` logits in at least fp32, fresh; with ``second`` alone.
     """
 
     index: torch.Tensor
     on_host: np.ndarray
+    second: torch.Tensor | None = None
+    combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
 
     def within(self, start: int, stop: int) -> slice:
         """Which of them lie in the chunk of rows ``start … stop``."""
@@ -51,11 +56,16 @@ class ChangedLogits:
         at_once: int,
     ) -> None:
         self.changed, self._decode, self._at_once = changed, decode, at_once
-        self._rows = head_rows.index_select(0, changed.index)
+        self._rows = head_rows.index_select(0, changed.index) if changed.second is None else changed.second
         self._number, self._block = -1, torch.empty(0)
 
-    def within(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The changed rows of a chunk, counted from its start, and their logits in at least fp32; None if there is none."""
+    def within(
+        self, start: int, stop: int, unchanged: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The changed rows of a chunk, counted from its start, and their logits in at least fp32; None if there is none.
+
+        ``unchanged`` ``(stop − start, vocab_size)``: the teacher's logits of the chunk, read where a second view is combined with them.
+        """
         here = self.changed.within(start, stop)
         if here.start == here.stop:
             return None
@@ -64,7 +74,10 @@ class ChangedLogits:
         for number in numbers:
             offset, block = number * self._at_once, self._of_block(number)
             parts.append(block[max(here.start - offset, 0) : here.stop - offset])
-        return self.changed.index[here] - start, parts[0] if len(parts) == 1 else torch.cat(parts)
+        rows, logits = self.changed.index[here] - start, parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self.changed.combine is not None:
+            logits = self.changed.combine(unchanged.index_select(0, rows), logits)
+        return rows, logits
 
     def _of_block(self, number: int) -> torch.Tensor:
         if number != self._number:

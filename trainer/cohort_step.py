@@ -117,7 +117,7 @@ def _head(
     )
     head = student_head(each.parts, rows, targets, inputs, objective, scale)
     changed = None
-    if after.head_rows is not before.head_rows:
+    if after.changed_rows is not None:
         changed = ChangedLogits(after.changed_rows, after.head_rows, teacher.logits, chunk_size)
     hook = logits_hook(each.supervision, inputs["plan"])
     if changed is None and hook is None:

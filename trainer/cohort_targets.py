@@ -96,7 +96,9 @@ class ArmLoss:
 
     @contextmanager
     def _own_rows(self, targets: TeacherTargets, start: int, stop: int) -> Iterator[None]:
-        changed = None if self.changed is None else self.changed.within(start, stop)
+        changed = None
+        if self.changed is not None:
+            changed = self.changed.within(start, stop, targets.logits(start, stop))
         if changed is None:
             yield
             return

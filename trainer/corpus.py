@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from evenhand.trainer.corpus_layout import CorpusLayout
 from evenhand.trainer.corpus_settings import CorpusSettings
 from evenhand.trainer.corpus_sources import CorpusSource
+from evenhand.trainer.counterfactual_text import COUNTED, CounterfactualText
 from evenhand.trainer.documents import Documents
 from evenhand.trainer.sequences import SequenceRules
 from evenhand.trainer.token_shards import (
@@ -100,12 +101,14 @@ def stream_corpus(
         ValueError: no source, or no sequence. FileNotFoundError: a path does not exist.
     """
     opened = _opened(sources, streaming=True)
-    rules = SequenceRules(settings.max_length)
+    rules, other = SequenceRules(settings.max_length), CounterfactualText.of(settings)
 
     def sequences(held_out: bool) -> Iterator[dict]:
         for source, text in _take_turns(opened):
             if settings.is_held_out(text) == held_out:
                 copies = settings.copies(text, source.weight)
+                if other is not None and not held_out and copies:
+                    text = other.augmented(text, Counter())
                 for _ in range(min(copies, 1) if held_out else copies):
                     yield from ({"input_ids": ids} for ids in rules.sequences(text, tokenizer, Counter()))
 
@@ -124,7 +127,7 @@ def stream_corpus(
     report = _report(sources, hashes, settings, Counter(), None) | {
         "streaming": True,
         # not known before the stream has been read to its end
-        **dict.fromkeys(("documents", "sequences", "tokens", "cut", "dropped_short", "dropped_unknown")),
+        **dict.fromkeys(_counted(settings)),
         "held_out_sequences": len(held_out),
         "token_counts_from_sequences": seen,
     }
@@ -150,17 +153,22 @@ def _take_turns(opened: Sequence[Documents]) -> Iterator[tuple[CorpusSource, str
                 yield entry[0], text
 
 
+def _counted(settings: CorpusSettings) -> tuple[str, ...]:
+    """Names of what is counted of the documents."""
+    counted = ("documents", "sequences", "tokens", "cut", "dropped_short", "dropped_unknown")
+    return (*counted, COUNTED) if settings.cda_pairs_used else counted
+
+
 def _report(sources, hashes: list[str | None], settings: CorpusSettings, fates: Counter, key: str | None) -> dict:
+    other = CounterfactualText.of(settings)
     return {
         "sources": [
             {"path": source.label, "weight": source.weight, "sha256": digest}
             for source, digest in zip(sources, hashes, strict=True)
         ],
         **settings.choices(),
+        **(other.report() if other is not None else {}),
         "streaming": False,
-        **{
-            name: fates[name]
-            for name in ("documents", "sequences", "tokens", "cut", "dropped_short", "dropped_unknown")
-        },
+        **{name: fates[name] for name in _counted(settings)},
         "content_sha256": key,
     }

@@ -92,6 +92,7 @@ def cache_bytes_needed(
     layout = CorpusLayout.of(opened, tokenizer, settings, cache_dir)
     text = settings.fraction * sum(documents.n_bytes() * documents.source.weight for documents in opened)
     an_id = 2 if len(tokenizer) <= 2**16 else 4
+    text *= 2 if settings.cda == "two_sided" else 1
     share = len(layout.missing()) / max(len(layout.parts), 1)
     return int(share * text * (an_id / BYTES_A_TOKEN + 4 / BYTES_A_SEQUENCE))
 

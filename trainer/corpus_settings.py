@@ -6,6 +6,10 @@ import hashlib
 from dataclasses import dataclass
 
 from evenhand.trainer.sequences import SequenceRules
+from evenhand.trainer.word_pairs import WordPairs
+
+CDA = ("none", "one_sided", "two_sided")
+"""Kinds of counterfactual data augmentation."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +21,21 @@ class CorpusSettings:
         held_out: share of the chosen documents kept for evaluation, never trained on. Default .01.
         max_length: tokens a sequence. Default 512.
         seed: of both choices; not the training seed, so that runs of several seeds see one split. Default 0.
+        cda: counterfactual data augmentation, see :mod:`evenhand.trainer.counterfactual_text`: ``none`` (default); ``one_sided``: each
+            line of training text that holds a word of a pair is replaced by its counterfactual; ``two_sided``: it is kept, and its
+            counterfactual added. Held-out text is never changed.
+        cda_pairs: ``builtin`` (default) or a file, see :meth:`WordPairs.load`; without ``cda`` it has no part in anything.
 
     Raises:
-        ValueError: a share outside its range.
+        ValueError: a share outside its range, an unknown ``cda``.
     """
 
     fraction: float = 1.0
     held_out: float = 0.01
     max_length: int = 512
     seed: int = 0
+    cda: str = "none"
+    cda_pairs: str = "builtin"
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
@@ -33,10 +43,20 @@ class CorpusSettings:
         if not 0 <= self.held_out < 1:
             raise ValueError(f"corpus.held_out must be at least 0 and below 1, not {self.held_out}.")
         SequenceRules(self.max_length)
+        if self.cda not in CDA:
+            raise ValueError(f"corpus.cda must be one of {', '.join(CDA)}, not {self.cda!r}.")
+
+    @property
+    def cda_pairs_used(self) -> bool:
+        """Whether there is any augmentation, and so whether its pairs matter."""
+        return self.cda != "none"
 
     def choices(self) -> dict:
-        """The settings that decide which sequences come out, for the cache key and the report."""
-        return {name: getattr(self, name) for name in ("fraction", "held_out", "max_length", "seed")}
+        """The settings that decide which sequences come out, for the cache key and the report; of the augmentation only where there is one."""
+        chosen = {name: getattr(self, name) for name in ("fraction", "held_out", "max_length", "seed")}
+        if self.cda_pairs_used:
+            chosen |= {"cda": self.cda, "cda_pairs": WordPairs.load(self.cda_pairs).sha256}
+        return chosen
 
     def copies(self, text: str, weight: float) -> int:
         """How often a document is used: 0 if outside the fraction, else ``weight`` rounded up or down by the hash."""

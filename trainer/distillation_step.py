@@ -152,7 +152,7 @@ def teacher_targets(
 
     def logits(start: int, stop: int) -> torch.Tensor:
         chunk = at_least_fp32(teacher.logits(signals.head_rows[start:stop]))
-        changed = None if own is None else own.within(start, stop)
+        changed = None if own is None else own.within(start, stop, chunk)
         if changed is not None:
             chunk.index_copy_(0, *changed)
         return supervision.teacher_logits(chunk, start, plan)

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from evenhand.trainer.changed_rows import ChangedRows
-from evenhand.trainer.length_pieces import places_of
 from evenhand.trainer.mlm_parts import Encoded
 from evenhand.trainer.supervision import MicroBatch, Plan, SupervisionTransform, TeacherForward, TeacherSignals
+from evenhand.trainer.twin_sentences import twin_plan
 from evenhand.trainer.word_pairs import CompiledPairs, Occurrences, WordPairs
 
 MIXABLE = ("student_inputs", "teacher_logits", "teacher_hidden")
@@ -124,27 +123,15 @@ class GenderMixup(SupervisionTransform):
 
     def _twin_plan(self, batch: MicroBatch, found: Occurrences, plan: Plan) -> Plan:
         """The sequences that need a second teacher forward, with the pair words swapped."""
-        length = batch.input_ids.shape[1]
         wanted = torch.zeros(len(found.positions), dtype=torch.bool)
         for index in ("row_of", "hidden_of"):
             if index in plan:
                 wanted[plan[index]] = True
-        sequences = found.sequence[wanted].unique()
-        swapped = batch.input_ids.clone().flatten()
-        visible = plan["visible"]
-        swapped[found.positions[visible]] = found.twin_ids[visible]
-        renumber = torch.zeros(len(batch.input_ids), dtype=torch.long)
-        renumber[sequences] = torch.arange(len(sequences))
-        mask = batch.attention_mask[sequences]
-        pieces = batch.cutting.pieces(mask) if len(sequences) else []
-        twin_positions = renumber[found.sequence] * length + found.positions % length
-        twin_positions[wanted] = places_of(pieces, mask.shape)[twin_positions[wanted]]
-        return {
-            "twin_input_ids": swapped.view_as(batch.input_ids)[sequences],
-            "twin_attention_mask": mask,
-            "twin_pieces": pieces,
-            "twin_positions": twin_positions,
-        }
+        visible, sequences = plan["visible"], found.sequence[wanted].unique()
+        twins = twin_plan(batch, found.positions[visible], found.twin_ids[visible], sequences, found.positions[wanted])
+        positions = torch.full_like(found.positions, -1)
+        positions[wanted] = twins.pop("twin_places")
+        return twins | {"twin_positions": positions}
 
     @property
     def changes_student_embeddings(self) -> bool:
@@ -200,15 +187,7 @@ class GenderMixup(SupervisionTransform):
 
     def finds_words(self, dataset, token_counts: torch.Tensor) -> bool:
         """Whether a corpus holds any whole word of the pairs; a stream is judged by its token counts."""
-        if int(token_counts[self.compiled.starts[: len(token_counts)]].sum()) == 0:
-            return False
-        if isinstance(dataset, IterableDataset):
-            return True
-        for example in dataset:
-            ids = torch.as_tensor(example["input_ids"]).unsqueeze(0)
-            if self.compiled.occurrences(ids, ids, torch.ones_like(ids)).n_words:
-                return True
-        return False
+        return self.compiled.occur_in(dataset, token_counts)
 
     # -- what is reported ------------------------------------------------------------------------------------------
 

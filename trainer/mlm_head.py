@@ -30,6 +30,7 @@ def train_mlm_head(
     learning_rate: float = 5e-4,
     batch_size: int = 32,
     seed: int = 0,
+    from_frequencies: bool = False,
     callbacks: list[TrainerCallback] | None = None,
     **arguments,
 ) -> PreTrainedModel:
@@ -42,6 +43,8 @@ def train_mlm_head(
         steps: optimiser steps.
         what: ``all`` (default), or ``head``: what is neither encoder nor tied to it, so that the encoder stays as published.
         batch_size: sequences of one optimiser step, over all processes.
+        from_frequencies: start the decoder's bias at the log frequencies of ``token_counts`` (½ added to each): a new head then begins at the
+            loss of guessing by frequency and not at that of guessing blindly. Default no.
         callbacks: of the training.
         arguments: further :class:`DistillationArguments` fields.
 
@@ -52,6 +55,10 @@ def train_mlm_head(
         ValueError: the batch cannot be dealt evenly to the processes.
     """
     micro_batch = sequences_per_process(batch_size)
+    if from_frequencies:
+        bias = model.get_output_embeddings().bias
+        with torch.no_grad():
+            bias[: len(token_counts)] = ((token_counts + 0.5) / (token_counts + 0.5).sum()).log().to(bias)
     if what == "head":
         body = {id(parameter) for parameter in model.base_model.parameters()}
         for parameter in model.parameters():

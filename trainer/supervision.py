@@ -53,7 +53,8 @@ class TeacherSignals:
             is affine: mixing these with weights that sum to 1 mixes the logits.
         hidden: ``(n_attended, width)`` last hidden states at ``MicroBatch.attended``, or None where α_cos is 0.
         changed_rows: which of the ``head_rows`` a transform has changed, where it knows: several students then share the teacher's
-            logits at all others. None (default): any may have been changed.
+            logits at all others. None (default): any may have been changed. It may also hold a second view of these rows and how its
+            logits are combined with the teacher's, for what is no mean of logits.
     """
 
     head_rows: torch.Tensor | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedTokenizerBase
 
-_SPACE_MARKS = ("Ġ", "▁")
+SPACE_MARKS = ("Ġ", "▁")
 
 
 class WordBoundaries:
@@ -26,15 +26,15 @@ class WordBoundaries:
         for token, index in tokenizer.get_vocab().items():
             tokens[index] = token
         special = set(tokenizer.all_special_ids)
-        self.marks_spaces = sum(token.startswith(_SPACE_MARKS) for token in tokens) > 0.05 * len(tokens)
+        self.marks_spaces = sum(token.startswith(SPACE_MARKS) for token in tokens) > 0.05 * len(tokens)
         continuation = torch.zeros(self.vocab_size, dtype=torch.bool)
         begins_with_letter, ends_with_letter = continuation.clone(), continuation.clone()
         for index, token in enumerate(tokens):
             if index in special or not token:
                 continue
             continuation[index] = not self.marks_spaces and token.startswith("##") and len(token) > 2
-            begins_with_letter[index] = self.marks_spaces and token[0].isalnum() and token[0] not in _SPACE_MARKS
-            ends_with_letter[index] = token[-1].isalnum() and token[-1] not in _SPACE_MARKS
+            begins_with_letter[index] = self.marks_spaces and token[0].isalnum() and token[0] not in SPACE_MARKS
+            ends_with_letter[index] = token[-1].isalnum() and token[-1] not in SPACE_MARKS
         self._continuation, self._begins, self._ends = continuation, begins_with_letter, ends_with_letter
 
     def joined_to_previous(self, ids: torch.Tensor) -> torch.Tensor:

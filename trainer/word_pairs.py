@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 import torch
+from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from evenhand.trainer.word_boundaries import WordBoundaries
@@ -83,7 +84,12 @@ class WordPairs:
         return hashlib.sha256(json.dumps(self.pairs, ensure_ascii=False).encode()).hexdigest()
 
     def compile(
-        self, tokenizer: PreTrainedTokenizerBase, *, forms: str = "variants", unequal: str = "refuse"
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        forms: str = "variants",
+        unequal: str = "refuse",
+        section: str = "mixup",
     ) -> CompiledPairs:
         """Turn words into token-id patterns of one tokenizer.
 
@@ -92,11 +98,12 @@ class WordPairs:
             forms: ``variants`` (default): case and, for byte-level BPE, leading-space variants count as forms of the word,
                 each paired with its like; ``exact``: the word as written only.
             unequal: what to do with a pair whose sides have different numbers of tokens: ``refuse`` (default) or ``skip``.
+            section: of a recipe, that has these options; named in errors.
 
         Raises:
             ValueError: unequal pairs under ``refuse``, with the list; no pair left; an unknown option.
         """
-        return _compile(self, tokenizer, forms, unequal)
+        return _compile(self, tokenizer, forms, unequal, section)
 
 
 @dataclass
@@ -174,6 +181,18 @@ class CompiledPairs:
                     break
         return Occurrences.of(found, length)
 
+    def occur_in(self, dataset, token_counts: torch.Tensor) -> bool:
+        """Whether a data set holds any whole word of the pairs; a stream is judged by its ``(vocab_size,)`` token counts."""
+        if int(token_counts[self.starts[: len(token_counts)]].sum()) == 0:
+            return False
+        if isinstance(dataset, IterableDataset):
+            return True
+        for example in dataset:
+            ids = torch.as_tensor(example["input_ids"]).unsqueeze(0)
+            if self.occurrences(ids, ids, torch.ones_like(ids)).n_words:
+                return True
+        return False
+
 
 @dataclass(frozen=True)
 class Occurrences:
@@ -215,13 +234,15 @@ class Occurrences:
         return int(self.word[-1]) + 1 if len(self.word) else 0
 
 
-def _compile(pairs: WordPairs, tokenizer: PreTrainedTokenizerBase, forms: str, unequal: str) -> CompiledPairs:
+def _compile(
+    pairs: WordPairs, tokenizer: PreTrainedTokenizerBase, forms: str, unequal: str, section: str
+) -> CompiledPairs:
     for name, value, allowed in (
         ("forms", forms, ("variants", "exact")),
         ("unequal_pairs", unequal, ("refuse", "skip")),
     ):
         if value not in allowed:
-            raise ValueError(f"mixup.{name} must be one of {', '.join(allowed)}, not {value!r}.")
+            raise ValueError(f"{section}.{name} must be one of {', '.join(allowed)}, not {value!r}.")
     boundaries = WordBoundaries(tokenizer)
     patterns: dict[int, dict] = {}
     matched, multi_token, skipped, refused = [], [], [], []
@@ -240,8 +261,8 @@ def _compile(pairs: WordPairs, tokenizer: PreTrainedTokenizerBase, forms: str, u
             (multi_token if len(sides[0][0]) > 1 else matched).append([first, second])
     if refused and unequal == "refuse":
         raise ValueError(
-            f"Word pairs with unequal numbers of tokens cannot be mixed position by position: {'; '.join(refused)}. "
-            "Remove them or set mixup.unequal_pairs=skip."
+            f"Word pairs with unequal numbers of tokens cannot be exchanged position by position: {'; '.join(refused)}. "
+            f"Remove them or set {section}.unequal_pairs=skip."
         )
     if not patterns:
         raise ValueError(

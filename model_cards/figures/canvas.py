@@ -48,10 +48,10 @@ def series_style(index: int) -> tuple[str, str]:
     return STYLES[index % count][0], STYLES[(index + index // count) % count][1]
 
 
-def plain(text: Any) -> str:
-    """Text for matplotlib: one short line, `$` kept from starting a formula."""
+def plain(text: Any, longest: int = 40) -> str:
+    """Text for matplotlib: one line of at most ``longest`` characters, `$` kept from starting a formula."""
     line = one_line(text)
-    line = line if len(line) <= 40 else f"{line[:39]}…"
+    line = line if len(line) <= longest else f"{line[: longest - 1]}…"
     return re.sub(r"\$", r"\\$", line)
 
 

@@ -27,6 +27,7 @@ def context(source: CardSource) -> dict[str, Any]:
         "teacher": source.teacher,
         "supervision": part(training, "supervision").get("name"),
         "mlm_head": part(part(training, "teacher"), "mlm_head"),
+        "debiasing": part(part(training, "teacher"), "debiasing"),
         "headline": headline,
         "gender": gender,
         "comparison": compared_means(headline),

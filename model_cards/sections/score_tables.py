@@ -16,11 +16,13 @@ TITLES = {
     "pronoun_gap": "Masked-pronoun gap on occupations",
     "pseudo_perplexity": "Pseudo-perplexity",
     "counterfactual_consistency": "Counterfactual consistency",
+    "twin_distance": "Distance of gender twins",
     "speed": "Speed",
 }
 # settings of an evaluator that a reader needs, in this order; whatever else it has stands in report.json
 SETTINGS = {
     "task": "task",
+    "pooling": "pooling",
     "learning_rate": "learning rate",
     "epochs": "epochs",
     "batch_size": "batch",

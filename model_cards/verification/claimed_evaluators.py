@@ -91,7 +91,7 @@ def plan_entries(
                 elif measure in measures:
                     planned_entry = _on_data(measure, index, entry, {"progress": progress, **measures[measure]})
                 else:
-                    planned_entry = PlannedEntry(measure, index, entry, None, _why_not(measure))
+                    planned_entry = PlannedEntry(measure, index, entry, None, _why_not(measure, entry))
             except _Damaged as error:
                 planned_entry = PlannedEntry(measure, index, entry, None, str(error), damaged=True)
             of_measure.append(planned_entry)
@@ -133,9 +133,11 @@ def _own_settings(measure: str) -> list[str]:
     return [name for name in OWN_SETTINGS if name in fields - decisive]
 
 
-def _why_not(measure: str) -> str:
+def _why_not(measure: str, entry: Mapping[str, Any] | None = None) -> str:
     if measure in OF_THE_MACHINE:
         return "it depends on the machine, so it cannot be checked on another"
+    if entry is not None and "data" not in entry:
+        return f"ask for it to compute it again: --measure {measure}"
     return f"name its data to compute it again: --measure {measure} data=PATH"
 
 

@@ -49,7 +49,9 @@ class Commit:
     oid: str = ""
 
     def __post_init__(self):
-        digest = hashlib.sha1(f"{next(_NUMBERS)}{self.title}{sorted(self.files)}".encode()).hexdigest()
+        # of the content too: clients keep what a commit held, and never ask for it again
+        held = sorted((path, file.sha256) for path, file in self.files.items())
+        digest = hashlib.sha1(f"{next(_NUMBERS)}{self.title}{held}".encode()).hexdigest()
         object.__setattr__(self, "oid", digest)
 
 

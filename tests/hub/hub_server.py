@@ -19,6 +19,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hub_answers import ROUTES, Answer, Answers
@@ -152,12 +153,13 @@ class LocalHub(ThreadingHTTPServer):
 
 @contextmanager
 def running_hub(monkeypatch):
-    """A `LocalHub` that answers, and a client that may reach it without proxy, Xet or the token of whoever runs the tests."""
+    """A `LocalHub` that answers, and a client that may reach it without proxy, Xet, or the token and the cache of whoever runs the tests."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("NO_PROXY", ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])))
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    with LocalHub() as hub:
+    with TemporaryDirectory() as cache, LocalHub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", cache)
         thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         yield hub

@@ -1,9 +1,10 @@
 """The Hub of these tests refuses what the real one refuses, as the real client reports it."""
 
+import itertools
 from pathlib import Path
 
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import (
     HfHubHTTPError,
     RemoteEntryNotFoundError,
@@ -86,6 +87,15 @@ def test_large_and_binary_files_go_through_large_file_storage(hub, api, there, t
     header = {"key": "header", "value": {"summary": "m"}}
     with pytest.raises(Exception, match="must be uploaded through large file storage"):
         there.commit([header, sent], "main", "ada")
+
+
+def test_what_earlier_tests_downloaded_is_never_taken_for_what_is_here_now(hub, api, there, monkeypatch):
+    others, kept = hub.add_repository("ada/y"), Path(api.hf_hub_download("ada/x", ".gitattributes"))
+    assert kept.is_relative_to(constants.HF_HUB_CACHE) and not kept.is_relative_to(Path.home() / ".cache")
+    monkeypatch.setattr("hub_repositories._NUMBERS", itertools.repeat(1))  # as in another session of tests
+    for repository, content in ((there, "one"), (others, "two")):
+        repository.edit("README.md", content, "m")
+    assert there.head.oid != others.head.oid
 
 
 def test_pull_requests_and_branches(api, there, eves):

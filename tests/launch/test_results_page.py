@@ -9,9 +9,9 @@ from scipy import stats
 
 from evenhand.evaluation import Seat
 from evenhand.evaluation.over_seeds import aggregate_differences
+from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.evaluation.scores import Score
 from evenhand.launch.results_page import load_runs, main, write_results_page
-from evenhand.launch.results_tables import t_interval
 
 SEAT = Seat(tests=["C6", "C7"])
 GLUE = {"plain": [70.0, 71.0, 69.5], "mixup": [70.5, 71.2, 70.6]}

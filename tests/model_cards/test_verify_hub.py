@@ -15,8 +15,7 @@ from evenhand.model_cards.verification.rows import RECOMPUTED, UNCHECKED
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path, same_runs_once):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+def hub(monkeypatch, same_runs_once):
     monkeypatch.setattr("evenhand.model_cards.hub.retries.time.sleep", lambda seconds: None)
     monkeypatch.setattr(verify_folder, "picture_rows", lambda *arguments: [])  # drawn in test_verify.py
     with running_hub(monkeypatch) as server:

@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
-from process_growth import growth
+from corpus_memory import corpus_memory
 from test_trainer_corpus import WORDS
 
 from evenhand.trainer import corpus_layout, token_shards
@@ -35,42 +34,28 @@ def write_text(path, size):
 
 
 @pytest.fixture(scope="module")
-def preparations(tmp_path_factory, wordpiece):
-    """For each size: the call that prepares a text of it, and by how much peak and allocated memory grew the first time."""
+def memory(tmp_path_factory, wordpiece):
+    """For each size: see `corpus_memory`."""
     folder = tmp_path_factory.mktemp("scale")
-    found = {}
-    # the first of all also loads what is imported late
-    for size in (100_000, *SIZES):
-        sources = [CorpusSource(path=str(write_text(folder / f"{size}.txt", size)))]
-
-        def prepare(sources=sources, size=size):
-            return prepare_corpus(sources, wordpiece, CorpusSettings(), folder / f"cache-{size}", workers=1)
-
-        found[size] = prepare, (prepare() and (0, 0) if size not in SIZES else growth(prepare))
-    return found
+    warm_up, *texts = (write_text(folder / f"{size}.txt", size) for size in (100_000, *SIZES))
+    return corpus_memory(wordpiece, folder, warm_up, texts)
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
 @linux
-def test_eight_times_the_text_takes_no_more_memory_to_prepare(preparations):
-    (small, _), (large, _) = (preparations[size][1] for size in SIZES)
-    # 7 MB more text, of which lists of ids would take 16 MB; what a heap keeps and does not give back makes 3 MB
+def test_eight_times_the_text_takes_no_more_memory_to_prepare(memory):
+    small, large = (prepared for prepared, _, _ in memory)
+    # 7 MB more text: lists of its ids take 20 MB; without them the heap's gaps make 2 to 3 MB
     assert large - small < 7e6, (small, large)
 
 
 @linux
-def test_training_reads_from_the_disk_and_not_from_memory(preparations):
-    def read(prepare):
-        corpus = prepare()
-        assert sum(len(ids) for batch in corpus.train.iter(1000) for ids in batch["input_ids"]) > 0
-        return corpus
-
-    small, large = (growth(partial(read, preparations[size][0]))[1] for size in SIZES)
+def test_training_reads_from_the_disk_and_not_from_memory(memory):
+    (small, _), (large, files) = (found[1:] for found in memory)
     assert large - small < 2.2e6, (small, large)  # a copy of the tokens would be 3.7 MB
-    files = [Path(entry["filename"]) for entry in preparations[SIZES[1]][0]().train.cache_files]
-    assert len(set(files)) == 8 and sum(file.stat().st_size for file in files) > 3.7e6
+    assert len(files) == 8 and sum(files) > 3.7e6
 
 
 @pytest.mark.heavy

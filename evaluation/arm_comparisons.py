@@ -1,0 +1,239 @@
+"""The arms of a study against one of them, paired by seed: the bias that each adds or takes away, and how sure that is.
+
+Each comparison is made twice. Over *words and seeds* it asks whether the difference would hold for other words and other
+trainings; the verdict is on this one, by the rule of `verdict`. Over *seeds alone* it asks whether it would hold for other
+trainings measured with these very words. Beside each stands the difference that it could have found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from scipy import stats
+
+from evenhand.evaluation.families import CONTROL, mean_magnitude
+from evenhand.evaluation.intervals import ROUNDING, MeanEffect, degrees_of_freedom, difference_interval
+from evenhand.evaluation.multiplicity import holm
+from evenhand.evaluation.over_seeds import aggregate_differences
+from evenhand.evaluation.paired_seeds import CONFIDENCE, detectable_in_errors, t_interval
+from evenhand.evaluation.verdict import verdict
+
+Result = Mapping[str, object]
+SMALLEST_P = 1e-9
+"""Below this a p-value from an interval is not searched for."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    r"""A difference with all that must stand beside it; ``None`` stands for what one seed, or a missing d, does not give.
+
+    Args:
+        difference: arm − baseline, mean over seeds.
+        low, high: of its 95 % interval.
+        verdict: ``"better"``, ``"worse"`` or ``"not distinguishable"``, see `verdict.RULE`.
+        worst_case: the largest change for the worse within the interval.
+        p_value: of no difference, two-sided.
+        p_value_holm: corrected for all arms that stand on one page.
+        standard_error: of the difference; over words and seeds, the interval's half-width over Student's t.
+        freedom: degrees of freedom of that t.
+        detectable: the true difference that is found with 80 % power at the level of 5 %.
+        detectable_holm: the same at the first step of Holm's correction.
+    """
+
+    difference: float | None
+    low: float | None = None
+    high: float | None = None
+    verdict: str | None = None
+    worst_case: float | None = None
+    p_value: float | None = None
+    p_value_holm: float | None = None
+    standard_error: float | None = None
+    freedom: int | None = None
+    detectable: float | None = None
+    detectable_holm: float | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the verdict is still one after Holm's correction; ``None`` where there is none to hold."""
+        if self.verdict not in ("better", "worse") or self.p_value_holm is None:
+            return None
+        return self.p_value_holm <= 1 - CONFIDENCE
+
+
+@dataclass(frozen=True)
+class FamilyDifference:
+    """Δ mean \\|d\\| of one family of tests: over words and seeds, over seeds alone, and of each seed."""
+
+    words_and_seeds: Judgement
+    seeds_alone: Judgement
+    of_seeds: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """One arm against its baseline over the seeds that both have.
+
+    Args:
+        arm, against: their names.
+        seeds: that both have, in order.
+        families: Δ mean \\|d\\| by family, controls left out.
+        tests: by the stimuli's name, as `over_seeds.aggregate_differences` has them (Δd, Δ\\|d\\|, intervals, p over words),
+            with ``over_seeds``, a `Judgement` of Δd over seeds alone as a dict (without a verdict: d has no better side).
+        mlm_loss: Δ of the held-out masked-LM loss over seeds, or ``None``.
+    """
+
+    arm: str
+    against: str
+    seeds: tuple[int, ...]
+    families: Mapping[str, FamilyDifference]
+    tests: Mapping[str, Mapping[str, object]]
+    mlm_loss: Judgement | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for results.json."""
+        return asdict(self)
+
+
+def compare_arms(
+    results: Mapping[str, Mapping[int, Result]],
+    pairs: Sequence[tuple[str, str]],
+    mlm_losses: Mapping[str, Mapping[int, float]] | None = None,
+) -> dict[tuple[str, str], ArmComparison]:
+    """Every pair of arms that have a seed in common, corrected by Holm's method over all of them.
+
+    The correction is within a family of tests, and apart for the two kinds of p-value and for the loss.
+
+    Args:
+        results: arm → seed → `SeatResult.to_dict()`.
+        pairs: (arm, baseline), each once; a pair without a common seed is left out.
+        mlm_losses: arm → seed → held-out masked-LM loss, in nats per masked token.
+
+    Returns:
+        By (arm, baseline).
+
+    Raises:
+        ValueError: results of different stimuli, pooling or confidence level.
+    """
+    compared = {}
+    for arm, against in pairs:
+        seeds = sorted(results.get(arm, {}).keys() & results.get(against, {}).keys())
+        if seeds:
+            sides = [[results[name][seed] for seed in seeds] for name in (arm, against)]
+            compared[arm, against] = _compared(arm, against, seeds, *sides, mlm_losses or {})
+    return _corrected(compared)
+
+
+def _compared(arm: str, against: str, seeds: list[int], models, references, losses) -> ArmComparison:
+    changes = aggregate_differences(models, references)
+    families = {}
+    for family, change in changes["families"].items():
+        names = models[0]["families"][family]["tests"]
+        sides = [
+            mean_magnitude([[result["tests"][name] for name in names] for result in side])
+            for side in (models, references)
+        ]
+        families[family] = FamilyDifference(
+            over_words_and_seeds(change, *sides), over_seeds(change["differences"]), tuple(change["differences"])
+        )
+    tests = {
+        name: {**change, "over_seeds": asdict(over_seeds(change["differences"], better=None))}
+        for name, change in changes["tests"].items()
+    }
+    paired = [(losses.get(arm, {}).get(seed), losses.get(against, {}).get(seed)) for seed in seeds]
+    known = [one - other for one, other in paired if one is not None and other is not None]
+    return ArmComparison(arm, against, tuple(seeds), families, tests, over_seeds(known) if known else None)
+
+
+def over_words_and_seeds(
+    change: Mapping[str, object], model: MeanEffect | None, reference: MeanEffect | None
+) -> Judgement:
+    """A family's difference, as `aggregate_differences` has it, with its p-value and what could have been found.
+
+    The p-value is 1 less the level of the widest interval that leaves out 0. What could be found comes from the half-width of the
+    interval at 95 %, taken as so many standard errors of Student's t.
+
+    Args:
+        change: ``difference``, ``confidence_interval``, ``verdict``, ``worst_case``.
+        model, reference: the two means that it is the difference of; ``None`` where words could not be left out.
+    """
+    judged = Judgement(change["difference"], verdict=change["verdict"], worst_case=change["worst_case"])
+    if change["confidence_interval"] is None or model is None or reference is None:
+        return judged
+    low, high = change["confidence_interval"]
+    freedom = degrees_of_freedom(model, max(len(model.of_runs), len(reference.of_runs)))
+    error = max(0.0, (high - low) / 2 - ROUNDING) / float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    judged = replace(judged, low=low, high=high, p_value=interval_p_value(model, reference))
+    return _with_error(judged, error, freedom)
+
+
+def _with_error(judged: Judgement, error: float, freedom: int) -> Judgement:
+    return replace(judged, standard_error=error, freedom=freedom, detectable=error * detectable_in_errors(freedom))
+
+
+def interval_p_value(model: MeanEffect, reference: MeanEffect) -> float:
+    """1 − the largest confidence level at which the interval of the difference leaves out 0 (found to .1 %); 1 where none does."""
+
+    def leaves_out_zero(p: float) -> bool:
+        low, high = difference_interval(model, reference, 1 - p)
+        return low > 0 or high < 0
+
+    if leaves_out_zero(SMALLEST_P):
+        return SMALLEST_P
+    if not leaves_out_zero(1 - SMALLEST_P):
+        return 1.0
+    outside, inside = 1 - SMALLEST_P, SMALLEST_P
+    while outside / inside > 1.001:
+        middle = math.sqrt(outside * inside)
+        outside, inside = (middle, inside) if leaves_out_zero(middle) else (outside, middle)
+    return outside
+
+
+def over_seeds(differences: Sequence[float | None], better: str | None = "lower") -> Judgement:
+    """Paired differences of seeds by Student's t.
+
+    Args:
+        differences: of each seed.
+        better: the side of an improvement, or ``None`` for no verdict.
+    """
+    if None in differences:
+        return Judgement(None)
+    if len(differences) < 2:
+        return Judgement(differences[0], **(verdict(None, better) if better else {}))
+    found = t_interval(differences)
+    judged = verdict((found.low, found.high), better) if better else {}
+    error = (found.high - found.low) / 2 / float(stats.t.ppf((1 + CONFIDENCE) / 2, found.n - 1))
+    return _with_error(
+        Judgement(found.mean, found.low, found.high, **judged, p_value=found.p_value), error, found.n - 1
+    )
+
+
+def _corrected(compared: dict[tuple[str, str], ArmComparison]) -> dict[tuple[str, str], ArmComparison]:
+    """With Holm's p-values over all comparisons, and what could have been found under the correction."""
+    families = {family for one in compared.values() for family in one.families} - {CONTROL}
+    for family in sorted(families):
+        for kind in ("words_and_seeds", "seeds_alone"):
+            having = {key: one.families[family] for key, one in compared.items() if family in one.families}
+            for key, judged in _holm({key: getattr(one, kind) for key, one in having.items()}).items():
+                of_family = replace(having[key], **{kind: judged})
+                compared[key] = replace(compared[key], families={**compared[key].families, family: of_family})
+    losses = {key: one.mlm_loss for key, one in compared.items() if one.mlm_loss is not None}
+    for key, judged in _holm(losses).items():
+        compared[key] = replace(compared[key], mlm_loss=judged)
+    return compared
+
+
+def _holm(judged: Mapping[tuple[str, str], Judgement]) -> dict[tuple[str, str], Judgement]:
+    adjusted = holm({key: one.p_value for key, one in judged.items()})
+    tests = sum(p is not None for p in adjusted.values())
+    return {
+        key: one
+        if one.freedom is None
+        else replace(
+            one,
+            p_value_holm=adjusted[key],
+            detectable_holm=one.standard_error * detectable_in_errors(one.freedom, tests),
+        )
+        for key, one in judged.items()
+    }

@@ -1,0 +1,213 @@
+"""The tables of a section of arms: SEAT beside the printed numbers, differences from the baseline, both test by test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.evaluation.report_order import ordered_tests
+from evenhand.launch.results_tables import number
+from evenhand.launch.study.measured import EXTENDED, GENDER, MeasuredStudy, mean_teacher
+from evenhand.launch.study.number_text import (
+    ABSENT,
+    arm_label,
+    difference,
+    estimate,
+    interval,
+    judged_text,
+    probability,
+    seeds_text,
+    table,
+)
+from evenhand.launch.study.printed import mismatches, printed_difference, seat_mean
+from evenhand.launch.study.study_file import Section
+from evenhand.model_cards.escaping import code, markdown
+
+PRINTED_ROW = "↳ *paper, one run*"
+
+
+def section_tables(measured: MeasuredStudy, section: Section) -> list[str]:
+    """All tables of one section, with what must be said below them."""
+    lines = [*_seat_table(measured, section), *_unfinished(measured, section)]
+    run = [name for name in section.arms if measured.comparison(name) is not None]
+    if run:
+        lines += _difference_table(measured, section, run)
+        lines += _test_table(measured, run)
+    lines += _extended_table(measured, section)
+    return lines
+
+
+def _seat_table(measured: MeasuredStudy, section: Section) -> list[str]:
+    tests = _gender_tests(measured)
+    header = ["arm", "students", *(str(markdown(label)) for _, label in tests), "mean \\|d\\|"]
+    rows = []
+    teacher = mean_teacher(measured)
+    if teacher is not None:
+        rows.append(["teacher", "", *_measured_cells(teacher, tests)])
+    for name in section.arms:
+        arm = measured.arms[name]
+        rows.append([arm_label(arm), seeds_text(arm), *_measured_cells(arm.mean, tests)])
+        if name in section.printed:
+            rows.append([PRINTED_ROW, "1", *_printed_cells(section, name, tests)])
+    title = "SEAT effect size d, mean over students, with the interval over words and seeds"
+    return [f"**{title}.**", "", *table(header, rows)]
+
+
+def _gender_tests(measured: MeasuredStudy, family: str = GENDER) -> list[tuple[str, str]]:
+    """(name, label) of the family's tests in natural order."""
+    first = measured.entries[0]["model"]
+    return [(name, test["label"]) for name, test in ordered_tests(first) if test["family"] == family]
+
+
+def _measured_cells(mean: dict | None, tests: Sequence[tuple[str, str]], family: str = GENDER) -> list[str]:
+    if mean is None:
+        return [ABSENT] * (len(tests) + 1)
+    cells = [
+        estimate(mean["tests"][name]["effect_size"], mean["tests"][name]["confidence_interval"], True)
+        for name, _ in tests
+    ]
+    of_family = mean["families"][family]
+    return [*cells, f"**{estimate(of_family['mean_absolute_effect_size'], of_family['confidence_interval'])}**"]
+
+
+def _printed_cells(section: Section, name: str, tests: Sequence[tuple[str, str]]) -> list[str]:
+    row = section.printed[name]
+    cells = [number(row[label]) if label in row else ABSENT for _, label in tests]
+    mean = seat_mean(name, row)
+    shown = ABSENT if mean.printed is None else number(mean.printed, False)
+    return [*cells, shown if mean.matches else f"{shown} (its row gives {number(mean.recomputed, False)})"]
+
+
+def printed_mismatches(measured: MeasuredStudy) -> list[str]:
+    """A sentence for each average of the paper that its own row does not give."""
+    lines = []
+    for mean in mismatches(measured.study.sections):
+        label = markdown(measured.study.arms[mean.arm].label if mean.arm in measured.study.arms else mean.arm)
+        digits = 3 if mean.what == "mean |d|" else 1
+        lines.append(
+            f"The paper prints {mean.what.replace('|', chr(92) + '|')} {number(mean.printed, False, digits)} for *{label}*; its own row gives "
+            f"{number(mean.recomputed, False, digits)}, further away than rounding can explain. Where this page takes differences of the paper's "
+            "averages, it takes the recomputed one."
+        )
+    return lines
+
+
+def _unfinished(measured: MeasuredStudy, section: Section) -> list[str]:
+    """Failed students with their logs, and those that have not been run."""
+    lines = []
+    for name in section.arms:
+        arm = measured.arms[name]
+        label = markdown(arm.arm.label)
+        lines += [f"- {label}: **failed** with seed {seed}; log {code(log)}." for seed, log in arm.failed.items()]
+        if arm.missing:
+            lines.append(
+                f"- {label}: not run yet with seed{'s' * (len(arm.missing) > 1)} {', '.join(map(str, arm.missing))}."
+            )
+        if arm.same_as is not None:
+            lines.append(
+                f"- {label}: its recipe is that of *{markdown(measured.arms[arm.same_as].arm.label)}*, so these are the same students."
+            )
+    return [*lines, ""] if lines else []
+
+
+def _difference_table(measured: MeasuredStudy, section: Section, names: Sequence[str]) -> list[str]:
+    several = len({measured.reference_of(name) for name in names}) > 1
+    header = [
+        "arm",
+        *(["against"] if several else []),
+        "pairs",
+        "Δ mean \\|d\\|, words and seeds",
+        "verdict",
+        "p",
+        "p (Holm)",
+    ]
+    header += ["detectable", "… with Holm", "Δ, seeds alone", "p", "p (Holm)", "detectable"]
+    header += ["Δ held-out loss, nats", "Δ mean \\|d\\| per nat", "Δ from its teacher", "paper's Δ"]
+    rows = [_difference_row(measured, section, name, several) for name in names]
+    against = (
+        "the plain arm of the same setting"
+        if several
+        else markdown(measured.arms[measured.reference_of(names[0])].arm.label)
+    )
+    return [f"**Difference from {against}, paired by seed.**", "", *table(header, rows, 2 if several else 1)]
+
+
+def _difference_row(measured: MeasuredStudy, section: Section, name: str, several: bool) -> list[str]:
+    comparison, reference = measured.comparison(name), measured.reference_of(name)
+    family = comparison.families[GENDER]
+    both, alone = family.words_and_seeds, family.seeds_alone
+    teacher = measured.arms[name].against_teacher
+    change = teacher and teacher["families"][GENDER]
+    return [
+        arm_label(measured.arms[name]),
+        *([str(markdown(measured.arms[reference].arm.label))] if several else []),
+        str(len(comparison.seeds)),
+        difference(both),
+        judged_text(both),
+        probability(both.p_value),
+        probability(both.p_value_holm),
+        number(both.detectable, False),
+        number(both.detectable_holm, False),
+        difference(alone),
+        probability(alone.p_value),
+        probability(alone.p_value_holm),
+        number(alone.detectable, False),
+        difference(comparison.mlm_loss, 4),
+        per_nat_text(measured, name),
+        estimate(change["difference"], change["confidence_interval"], True) if change else ABSENT,
+        number(printed_difference(section, name, reference)),
+    ]
+
+
+def per_nat_text(measured: MeasuredStudy, name: str, against: str | None = None) -> str:
+    """Δ mean |d| per nat of loss; without an interval where the loss itself cannot be told to have changed."""
+    ratio = measured.per_nat(name, against)
+    if ratio is None or ratio.value is None:
+        return ABSENT
+    if ratio.low is None:
+        return "unbounded: Δ loss not told from 0" if ratio.n > 1 else number(ratio.value, digits=1)
+    return f"{number(ratio.value, digits=1)} {interval((ratio.low, ratio.high), digits=1)}"
+
+
+def _test_table(measured: MeasuredStudy, names: Sequence[str]) -> list[str]:
+    tests = _gender_tests(measured)
+    rows = []
+    for name in names:
+        changes = measured.comparison(name).tests
+        rows.append([arm_label(measured.arms[name]), *(_test_cell(changes[test]) for test, _ in tests)])
+    title = "Δ \\|d\\| test by test, words and seeds; ▼ less, ▲ more bias where the interval leaves out 0; * where Δd holds over words (sign flips, Holm over the family, p ≤ .05)"
+    return [f"**{title}.**", "", *table(["arm", *(str(markdown(label)) for _, label in tests)], rows)]
+
+
+def _test_cell(change: dict) -> str:
+    shown = estimate(change["difference_absolute"], change["confidence_interval_absolute"], True)
+    mark = {"better": " ▼", "worse": " ▲"}.get(change["verdict"], "")
+    holm = change["p_value_holm"]
+    return shown + mark + (" \\*" if holm is not None and holm <= 0.05 else "")
+
+
+def _extended_table(measured: MeasuredStudy, section: Section) -> list[str]:
+    """The family with more words a set, on which smaller differences can be seen; nothing where it was not measured."""
+    rows = []
+    for name in section.arms:
+        arm, comparison = measured.arms[name], measured.comparison(name)
+        if arm.mean is None or EXTENDED not in arm.mean["families"]:
+            continue
+        of_family = arm.mean["families"][EXTENDED]
+        judged = (
+            comparison.families[EXTENDED].words_and_seeds if comparison and EXTENDED in comparison.families else None
+        )
+        rows.append(
+            [
+                arm_label(arm),
+                str(len(arm.reports)),
+                estimate(of_family["mean_absolute_effect_size"], of_family["confidence_interval"]),
+                difference(judged),
+                judged_text(judged),
+                probability(judged.p_value_holm if judged else None),
+                number(judged.detectable if judged else None, False),
+            ]
+        )
+    if not rows:
+        return []
+    header = ["arm", "students", "mean \\|d\\|, E tests", "Δ, words and seeds", "verdict", "p (Holm)", "detectable"]
+    return ["**The extended family: the same six questions with three times as many words.**", "", *table(header, rows)]

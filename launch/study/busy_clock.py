@@ -1,0 +1,54 @@
+"""How long something takes on a machine that does other things meanwhile, and how long it would take there alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+IDLE = 0.1
+"""Share of the machine's processors that is left idle while others take nothing away from a computation."""
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds of something.
+
+    Args:
+        wall: that passed.
+        alone: that it would have taken with the machine to itself.
+    """
+
+    wall: float
+    alone: float
+
+    @property
+    def slowed(self) -> float:
+        """By how much the rest of the machine slowed it down, at least 1."""
+        return self.wall / self.alone if self.alone > 0 else 1.0
+
+
+class BusyClock:
+    """Runs from its making.
+
+    On a CPU whose cores have all been at work, a process waits for its turn: it would alone take its own processor time, spread over its
+    threads. Where cores were idle nothing was taken away, and the time that passed is the one that counts; so it is on a GPU.
+
+    Args:
+        device: where the computation runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_cpu = device.type == "cpu"
+        self._cores = psutil.cpu_count() or 1
+        self._idle, self._own, self._wall = psutil.cpu_times().idle, time.process_time(), time.perf_counter()
+
+    def took(self) -> Took:
+        """Since its making."""
+        wall = time.perf_counter() - self._wall
+        own = (time.process_time() - self._own) / torch.get_num_threads()
+        idle = (psutil.cpu_times().idle - self._idle) / (wall * self._cores) if wall > 0 else 1.0
+        crowded = self._on_cpu and idle < IDLE and 0 < own < wall
+        return Took(wall, own if crowded else wall)

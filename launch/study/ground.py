@@ -1,0 +1,297 @@
+"""What the steps of a study are timed on before anything is made: a teacher of its sizes, its tokenizer, and text of the lengths that its
+students will read.
+
+Speed does not depend on the weights, so the teacher's are random. Where teacher or text cannot be had on this machine, published sizes and
+assumed lengths stand in for them, and the notes say so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertTokenizerFast,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from evenhand.evaluation.stimuli import builtin_stimuli
+from evenhand.launch.demo import planted_config
+from evenhand.launch.hub_cache import HubDataset
+from evenhand.launch.planted_corpus import PlantedCorpus
+from evenhand.launch.planted_tokenizer import SPECIAL_TOKENS, build_tokenizer
+from evenhand.launch.pruned_vocabulary import prune_vocabulary
+from evenhand.launch.recipe import Recipe
+from evenhand.launch.study.study_file import PlantedScale
+from evenhand.trainer.documents import Documents
+from evenhand.trainer.sequences import MIN_TOKENS, SequenceRules
+from evenhand.trainer.teacher import LoadedTeacher, load_tokenizer, resolve_model_path
+from evenhand.trainer.word_pairs import WordPairs
+
+SAMPLE_BYTES, PIECE_BYTES = 1 << 20, 1 << 15
+"""Text that lengths are taken from, in pieces from all over the corpus."""
+STREAMED_DOCUMENTS = 500
+PLANTED_DOCUMENTS = 2_000
+"""Of a small planted corpus, for the vocabulary and the lengths of any."""
+ASSUMED_SEQUENCES = 2_000
+
+PUBLISHED = {"bert-base-uncased": BertConfig, "google-bert/bert-base-uncased": BertConfig}
+"""Teachers whose sizes are known without their files: the configuration's defaults are theirs."""
+
+
+@dataclass(frozen=True)
+class AssumedText:
+    """Lengths and words of English text that is not on this machine.
+
+    Args:
+        mean_length, root_mean_square_length: of its sequences, in tokens. (Defaults: WikiText-2's lines by the corpus's rules, with BERT's
+            word pieces; see docs/paper_scale.md, which the other defaults are from too.)
+        with_pair: share of the sequences that hold a word of the ten pairs.
+        pair_words: such words, a token.
+        n_bytes: of the whole corpus: English Wikipedia and BookCorpus, 16 GB (Liu et al. 2019, section 3.2).
+        bytes_a_token: of its text.
+    """
+
+    mean_length: float = 120.8
+    root_mean_square_length: float = 144.6
+    with_pair: float = 0.484
+    pair_words: float = 0.0116
+    n_bytes: float = 16e9
+    bytes_a_token: float = 4.78
+
+
+@dataclass(frozen=True)
+class Ground:
+    """See the module.
+
+    Args:
+        teacher: random weights.
+        tokenizer: of teacher and students.
+        sequences: a sample of what the students read, each a list of token ids.
+        corpus_tokens: of the training text, estimated from the sample; None where a stream does not say its size.
+        corpus_sequences: the same in sequences.
+        notes: what stands in for something else, a sentence each.
+    """
+
+    teacher: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    sequences: Sequence[Sequence[int]]
+    corpus_tokens: float | None
+    corpus_sequences: float | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def mean_length(self) -> float:
+        """Tokens of a sequence."""
+        return sum(map(len, self.sequences)) / len(self.sequences)
+
+    @property
+    def token_counts(self) -> torch.Tensor:
+        """``(vocab_size,)`` occurrences in the sample, for the masks."""
+        ids = np.fromiter(itertools.chain.from_iterable(self.sequences), dtype=np.int64)
+        return torch.from_numpy(np.bincount(ids, minlength=self.teacher.config.vocab_size))
+
+
+def ground_of(
+    recipe: Recipe,
+    vocabulary: int | None = None,
+    planted: PlantedScale | None = None,
+    assumed: AssumedText | None = None,
+) -> Ground:
+    """The ground of a scale.
+
+    Args:
+        recipe: of any of its arms; its teacher's path leads to the finished teacher, or names what it is made from.
+        vocabulary: to which the teacher's will be cut down, None where the teacher is as its path says.
+        planted: of a planted scale, whose teacher and corpus need not be there.
+        assumed: stands in for text that is not here; default :class:`AssumedText`.
+
+    Raises:
+        FileNotFoundError: no teacher, and its sizes are not known. ValueError: a teacher or text that cannot be used.
+    """
+    if planted is not None:
+        return _planted_ground(recipe, planted)
+    config, tokenizer, notes = _sizes(recipe)
+    try:
+        texts = _Texts.of(recipe)
+        loss = ""
+    except FileNotFoundError as error:
+        texts, loss = None, str(error)
+    if texts is None or tokenizer is None:
+        assumed = assumed or AssumedText()
+        why = loss or f"The tokenizer of {recipe.teacher.path} is not here."
+        notes += (
+            f"{why} Lengths, words of pairs and the size of the corpus are assumed as docs/paper_scale.md has them: {assumed.mean_length} tokens a "
+            f"sequence, {assumed.n_bytes / 1e9:g} GB of text of which {recipe.corpus.fraction:.0%} is used.",
+        )
+        tokenizer = tokenizer or _made_up_tokenizer(config.vocab_size)
+        return _assumed_ground(recipe, config, tokenizer, assumed, notes)
+    if vocabulary is not None and vocabulary < len(tokenizer):
+        config, tokenizer = _cut_down(config, tokenizer, texts, recipe, vocabulary)
+        notes += (
+            f"The vocabulary of {vocabulary:,} pieces is not chosen yet; one from a sample of the text stands in for it.",
+        )
+    sequences, per_byte = texts.sequences(tokenizer, recipe.corpus.max_length)
+    tokens = texts.total(per_byte)
+    mean = sum(map(len, sequences)) / len(sequences)
+    return Ground(_random(config), tokenizer, sequences, tokens, tokens and tokens / mean, notes)
+
+
+# -- teachers ------------------------------------------------------------------------------------------------------------
+
+
+def _sizes(recipe: Recipe) -> tuple[PretrainedConfig, PreTrainedTokenizerBase | None, tuple[str, ...]]:
+    """Configuration and tokenizer of the teacher; only the published sizes of one that is not here."""
+    path, revision = recipe.teacher.path, recipe.teacher.revision
+    resolved = resolve_model_path(path)
+    folder = Path(resolved) / "0_Transformer"  # older sentence-transformers layout
+    resolved = str(folder) if folder.is_dir() else resolved
+    try:
+        return AutoConfig.from_pretrained(resolved, revision=revision), load_tokenizer(resolved, path, revision), ()
+    except (OSError, ValueError) as error:
+        if path not in PUBLISHED:
+            reason = " ".join(str(error).split())[:200]
+            raise FileNotFoundError(f"Teacher {path} is not here, so nothing can be timed: {reason}") from None
+    return PUBLISHED[path](), None, (f"Teacher {path} is not here; its published sizes stand in for it.",)
+
+
+def _random(config: PretrainedConfig) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AutoModelForMaskedLM.from_config(config).float().eval()
+
+
+def _cut_down(
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, texts: _Texts, recipe: Recipe, size: int
+) -> tuple[PretrainedConfig, PreTrainedTokenizerBase]:
+    """With the vocabulary that a sample of the text would give: of the same size, and hardly other lengths."""
+    sequences, _ = texts.sequences(tokenizer, recipe.corpus.max_length)
+    counts = np.bincount(np.concatenate([np.asarray(s) for s in sequences]), minlength=config.vocab_size)
+    loaded = LoadedTeacher(_random(config), tokenizer, True, recipe.teacher.path)
+    sentences = builtin_stimuli().distinct_sentences
+    encoder, cut, _ = prune_vocabulary(loaded, torch.from_numpy(counts), size, sentences)
+    return encoder.config, cut
+
+
+def _made_up_tokenizer(size: int) -> BertTokenizerFast:
+    """A vocabulary of ``size`` in which the words of the ten pairs are words."""
+    words = [*SPECIAL_TOKENS, *dict.fromkeys(word.lower() for pair in WordPairs.builtin().pairs for word in pair)]
+    words += [f"word{number}" for number in range(size - len(words))]
+    return BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}, do_lower_case=True)
+
+
+# -- text ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """A sample of a corpus: of each source its texts, the bytes they are of, and the bytes that the students use of the whole source (None:
+    a stream does not say)."""
+
+    sources: list[tuple[list[str], int, float | None]]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> _Texts:
+        """Raises FileNotFoundError where a source is not there."""
+        section = recipe.corpus
+        for source in section.sources:
+            # a plan fetches no corpus
+            if source.hub and (missing := HubDataset(source.hub, (source.name,), source.revision).missing()):
+                raise FileNotFoundError(f"Data set {source.hub} is not here ({missing}).")
+        opened = [source.open(section.streaming) for source in section.sources]
+        if section.streaming:
+            taken = [list(itertools.islice(documents.stream(), STREAMED_DOCUMENTS)) for documents in opened]
+            return cls([(texts, max(1, sum(map(len, texts))), None) for texts in taken])
+        whole = sum(documents.n_bytes() for documents in opened)
+        used = section.fraction * (1 - section.held_out)
+        found = []
+        for documents in opened:
+            parts = _spread(documents, SAMPLE_BYTES * documents.n_bytes() / max(whole, 1))
+            texts = [text for part in parts for text in part.stream()]
+            n_bytes = max(1, sum(part.n_bytes() for part in parts))
+            found.append((texts, n_bytes, documents.n_bytes() * documents.source.weight * used))
+        return cls(found)
+
+    def sequences(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[list[list[int]], list[float]]:
+        """Sequences of all sources by the corpus's rules, and of each source the tokens a byte of its text."""
+        rules, kept, per_byte = SequenceRules(max_length), [], []
+        for texts, n_bytes, _ in self.sources:
+            of_source = [ids for text in texts for ids in rules.sequences(text, tokenizer, Counter())]
+            kept += of_source
+            per_byte.append(sum(map(len, of_source)) / n_bytes)
+        if not kept:
+            raise ValueError("A sample of the corpus gave no sequence; check corpus.sources and the tokenizer.")
+        return kept, per_byte
+
+    def total(self, per_byte: Sequence[float]) -> float | None:
+        """Tokens of the training text; None of a stream."""
+        sizes = [size for _, _, size in self.sources]
+        return None if None in sizes else sum(size * rate for size, rate in zip(sizes, per_byte, strict=True))
+
+
+def _spread(documents: Documents, n_bytes: float) -> list[Documents]:
+    """Parts from all over a source, of about ``n_bytes`` together."""
+    ranges = documents.ranges(PIECE_BYTES)
+    wanted = min(len(ranges), max(1, round(n_bytes / PIECE_BYTES)))
+    return [documents.part(*ranges[i * len(ranges) // wanted]) for i in range(wanted)]
+
+
+def _planted_ground(recipe: Recipe, planted: PlantedScale) -> Ground:
+    """A small planted corpus of the same grammar: vocabulary and lengths are those of a large one."""
+    corpus = PlantedCorpus(planted.associations, min(planted.n_documents, PLANTED_DOCUMENTS), seed=0)
+    documents = list(corpus.documents("all"))
+    sentences = builtin_stimuli().of_families(["gender"]).distinct_sentences
+    tokenizer = build_tokenizer(documents, also=sentences)
+    rules = SequenceRules(recipe.corpus.max_length)
+    sequences = [ids for text in documents for ids in rules.sequences(text, tokenizer, Counter())]
+    if not sequences:
+        raise ValueError("A planted corpus gave no sequence; check corpus.max_length.")
+    scale = planted.n_documents / len(documents) * (1 - recipe.corpus.held_out) * recipe.corpus.fraction
+    tokens = scale * sum(map(len, sequences))
+    teacher = _random(planted_config(planted.teacher, tokenizer))
+    return Ground(teacher, tokenizer, sequences, tokens, scale * len(sequences))
+
+
+def _assumed_ground(
+    recipe: Recipe,
+    config: PretrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    assumed: AssumedText,
+    notes: tuple[str, ...],
+) -> Ground:
+    """Random words in sequences of log-normal lengths, words of pairs as often as assumed."""
+    section = recipe.corpus
+    tokens = assumed.n_bytes * section.fraction * (1 - section.held_out) / assumed.bytes_a_token
+    sequences = list(_random_sequences(tokenizer, assumed, section.max_length))
+    mean = sum(map(len, sequences)) / len(sequences)
+    return Ground(_random(config), tokenizer, sequences, tokens, tokens / mean, notes)
+
+
+def _random_sequences(tokenizer: PreTrainedTokenizerBase, assumed: AssumedText, max_length: int) -> Iterator[list[int]]:
+    rng = np.random.default_rng(0)
+    spread = math.log((assumed.root_mean_square_length / assumed.mean_length) ** 2)
+    lengths = rng.lognormal(math.log(assumed.mean_length) - spread / 2, math.sqrt(spread), ASSUMED_SEQUENCES)
+    pairs = {tokenizer.convert_tokens_to_ids(word.lower()) for pair in WordPairs.builtin().pairs for word in pair}
+    pairs = np.array(sorted(pairs - {tokenizer.unk_token_id}))
+    usual = {i for token, i in tokenizer.get_vocab().items() if not token.startswith("##")}
+    usual = np.array(sorted(usual - set(pairs.tolist()) - set(tokenizer.all_special_ids)))
+    for length in lengths.round().astype(int).clip(MIN_TOKENS, max_length):
+        ids = rng.choice(usual, length)
+        if len(pairs) and rng.random() < assumed.with_pair:
+            # within a sequence that has one, so often that all sequences together have the assumed share
+            places = rng.random(length) < assumed.pair_words / assumed.with_pair
+            places[rng.integers(1, length - 1)] = True
+            ids[places] = rng.choice(pairs, int(places.sum()))
+        ids[0], ids[-1] = tokenizer.cls_token_id, tokenizer.sep_token_id
+        yield ids.tolist()

@@ -1,0 +1,167 @@
+"""The teachers of a study: made once, each in its own folder, and found there by every arm.
+
+    python -m evenhand.launch.study.teachers STUDY SCALE DIRECTORY [--seed N] [section.key=value …]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from evenhand.evaluation.stimuli import builtin_stimuli
+from evenhand.launch.arms_file import changed
+from evenhand.launch.demo import train_planted_teacher
+from evenhand.launch.distill import opened_sources, prepare_teacher
+from evenhand.launch.errors import exit_code
+from evenhand.launch.origins import teacher_origin
+from evenhand.launch.planted_corpus import PlantedCorpus
+from evenhand.launch.planted_tokenizer import build_tokenizer
+from evenhand.launch.pruned_vocabulary import prune_vocabulary, pruned_card
+from evenhand.launch.recipe import Recipe, recipe_from_dict
+from evenhand.launch.run_directory import RunDirectory, save_model_folder, write_json
+from evenhand.launch.study.directory import StudyDirectory
+from evenhand.launch.study.study_file import ORIGINAL, TO_BE_FILLED_IN, Study, load_study
+from evenhand.model_cards.whole_files import write_text
+from evenhand.trainer import load_teacher
+from evenhand.trainer.corpus import prepare_corpus
+
+PRUNED_FILE = "evenhand_pruned_vocabulary.json"
+
+
+def make_teachers(study: Study, directory: StudyDirectory, seed: int, names: list[str]) -> dict[str, str]:
+    """Every teacher that arms of this seed have, made unless it is there.
+
+    Args:
+        seed: only a planted scale has teachers of its own for each.
+        names: of the teachers; the original one is made first in any case, since the others are made from it.
+
+    Returns:
+        Name -> folder or Hub id.
+
+    Raises:
+        ValueError, FileNotFoundError: bad input. RuntimeError: a training failed.
+    """
+    paths = {}
+    for name in dict.fromkeys([ORIGINAL, *names]):
+        folder = directory.teacher(study, name, seed)
+        if directory.teacher_path(study, name, seed) is None:
+            if name != ORIGINAL:
+                path = _changed_teacher(study, directory, name, seed, paths[ORIGINAL], folder)
+            elif study.settings.planted is not None:
+                path = _planted_teacher(study, seed, folder)
+            else:
+                path = _original_teacher(base_recipe(study), study.settings.vocabulary, folder, directory.cache)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "teacher.json", {"path": path})
+        paths[name] = directory.teacher_path(study, name, seed)
+    return paths
+
+
+def base_recipe(study: Study) -> Recipe:
+    """The scale's recipe without any arm's changes."""
+    data = changed(study.settings.recipe, None)
+    data.setdefault("teacher", {}).setdefault("path", TO_BE_FILLED_IN)
+    if study.settings.planted is not None:
+        data.setdefault("corpus", {})["sources"] = [{"path": TO_BE_FILLED_IN}]
+    return recipe_from_dict(data)
+
+
+def _original_teacher(recipe: Recipe, vocabulary: int | None, folder: Path, cache: Path) -> str:
+    """The recipe's teacher, with a masked-LM head, and with a smaller vocabulary where the scale wants one."""
+    if recipe.corpus.cache_dir is None:
+        recipe = dataclasses.replace(recipe, corpus=dataclasses.replace(recipe.corpus, cache_dir=str(cache)))
+    if vocabulary is not None:
+        pruned = folder / "pruned"
+        if not pruned.is_dir():
+            _prune(recipe, vocabulary, pruned, cache)
+        recipe = dataclasses.replace(recipe, teacher=dataclasses.replace(recipe.teacher, path=str(pruned)))
+    return prepare_teacher(recipe, RunDirectory(folder / "teacher_run"))
+
+
+def _prune(recipe: Recipe, size: int, folder: Path, cache: Path) -> None:
+    opened_sources(recipe)
+    teacher = load_teacher(recipe.teacher.path, recipe.teacher.revision, recipe.teacher.mlm_seed)
+    section = recipe.corpus
+    counts = prepare_corpus(section.sources, teacher.tokenizer, section, cache, section.workers).token_counts
+    encoder, tokenizer, facts = prune_vocabulary(teacher, counts, size, builtin_stimuli().distinct_sentences)
+    licence = teacher_origin(recipe.teacher.path, recipe.teacher.revision)["licence"]["licence"]
+    shown = recipe.teacher.path
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save_model_folder(folder, encoder, tokenizer, extra={PRUNED_FILE: facts | {"teacher": shown}})
+    write_text(folder / "README.md", pruned_card(shown, licence, facts))
+
+
+def _planted_teacher(study: Study, seed: int, folder: Path) -> str:
+    """A corpus with known associations, and a small BERT trained on it."""
+    settings, planted, teacher = study.settings.planted, folder / "planted", folder / "teacher"
+    corpus_file, facts_file = planted / "corpus.txt", planted / "planted.json"
+    if not facts_file.is_file():
+        corpus = PlantedCorpus(settings.associations, settings.n_documents, seed=seed)
+        corpus.write(corpus_file, "all")
+        sentences = builtin_stimuli().of_families(["gender"]).distinct_sentences
+        save_model_folder(planted / "tokenizer", build_tokenizer(corpus.documents("all"), also=sentences))
+        write_json(facts_file, corpus.planted())
+    if not teacher.is_dir():
+        tokenizer = AutoTokenizer.from_pretrained(planted / "tokenizer")
+        model = train_planted_teacher(corpus_file, tokenizer, settings.teacher, folder / "teacher_training", seed)
+        save_model_folder(teacher, model, tokenizer)
+    return str(teacher)
+
+
+def _changed_teacher(
+    study: Study, directory: StudyDirectory, name: str, seed: int, original: str, folder: Path
+) -> str:
+    """A teacher made from the original one: debiased, as the scale's changes of the recipe say."""
+    from evenhand.launch.debias_teacher import debias_teacher
+
+    data = changed(base_recipe(study).to_dict(), study.settings.teachers[name])
+    data["teacher"] = {"path": original}
+    if study.settings.planted is not None:
+        data["corpus"]["sources"] = [{"path": str(directory.planted(study, seed) / "corpus.txt")}]
+    data["corpus"]["cache_dir"] = data["corpus"].get("cache_dir") or str(directory.cache)
+    return str(Path(debias_teacher(recipe_from_dict(data), folder).teacher).absolute())
+
+
+def planted_strengths(directory: StudyDirectory, study: Study) -> dict[str, float] | None:
+    """SEAT test's label -> planted strength, of the first seed that is there (the strengths are the same for all); None where none is planted."""
+    if study.settings.planted is None:
+        return None
+    for seed in range(max(arm.seeds for arm in study.arms.values())):
+        file = directory.planted(study, seed) / "planted.json"
+        if file.is_file():
+            associations = json.loads(file.read_text(encoding="utf-8"))["associations"].values()
+            return {entry["label"]: entry["strength"] for entry in associations}
+    return {}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make the teachers of a study; one step of ``evenhand study``, which runs it where its launcher runs things."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evenhand.launch.study.teachers", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("study")
+    parser.add_argument("scale")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("names", nargs="*", metavar="TEACHER_OR_OVERRIDE", help="teachers, and section.key=value")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_intermixed_args(argv)
+    overrides = [word for word in options.names if "=" in word]
+    names = [word for word in options.names if word not in overrides]
+
+    def work() -> int:
+        study = load_study(options.study, options.scale, overrides=overrides)
+        for name, path in make_teachers(study, StudyDirectory(options.directory), options.seed, names).items():
+            print(f"{name}: {path}")
+        return 0
+
+    return exit_code("study.teachers", partial(work))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

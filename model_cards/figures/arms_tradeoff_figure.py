@@ -1,0 +1,121 @@
+"""Bias against quality of all arms of a study, each named where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from evenhand.model_cards.figures.arm_looks import ArmLook, arm_looks
+from evenhand.model_cards.figures.canvas import canvas, plain, save
+from evenhand.model_cards.figures.cut_whiskers import draw_whisker, limits
+from evenhand.model_cards.figures.margin_labels import height_for, label_right
+
+ARMS_TRADEOFF_CAPTION = (
+    "Quality to the right, association upwards: one point an arm, the mean over its seeds (their number in brackets). The baseline and the proposed "
+    "arm are bold, other planned arms in colour, all these with intervals (an arrow: longer than the picture); hollow circles are exploratory arms."
+)
+_WIDEST = 3.5
+"""Times the range of the points that an axis may be long, so that long whiskers do not press the points together."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the horizontal axis is.
+
+    Args:
+        label: with its unit.
+        higher_is_better: which side is the good one.
+    """
+
+    label: str
+    higher_is_better: bool
+
+
+HELD_OUT_LOSS = Quality("held-out masked-LM loss (nats)", higher_is_better=False)
+
+
+@dataclass(frozen=True)
+class ArmPoint:
+    """One arm, or the teacher: means over its seeds.
+
+    Args:
+        label: as the tables print it.
+        role: of `arm_looks.ROLES`.
+        bias: mean \\|d\\| of SEAT's gender tests.
+        bias_interval: of the mean (words × seeds), or ``None``.
+        quality: mean over the same seeds.
+        quality_interval: of the mean over seeds, or ``None``.
+        seeds: how many.
+    """
+
+    label: str
+    role: str
+    bias: float
+    bias_interval: tuple[float, float] | None
+    quality: float
+    quality_interval: tuple[float, float] | None
+    seeds: int
+
+
+def draw_arms_tradeoff_figure(points: Sequence[ArmPoint], quality: Quality, path: str | Path) -> Path:
+    """One point an arm, named beside the axes; baseline, proposed and core arms stand out and have whiskers.
+
+    Args:
+        points: of the arms that have both numbers.
+        quality: what the horizontal axis is.
+        path: the PNG to write; its directory is made if needed.
+
+    Returns:
+        `path` as a `Path`. The same points give the same bytes on one machine.
+
+    Raises:
+        ValueError: no point, or roles that `arm_looks` refuses.
+    """
+    if not points:
+        raise ValueError("the picture of bias against quality needs an arm that has both")
+    looks = arm_looks([point.role for point in points])
+    figure, axes = canvas(8.4, height_for(len(points), at_least=4.8))
+    with_whiskers = [point for point, look in zip(points, looks, strict=True) if not look.is_grey]
+    axes.set_xlim(limits([p.quality for p in points], [p.quality_interval for p in with_whiskers], _WIDEST))
+    axes.set_ylim(limits([p.bias for p in points], [p.bias_interval for p in with_whiskers], _WIDEST))
+    for point, look in zip(points, looks, strict=True):
+        if not look.is_grey:
+            _whiskers(axes, point, look)
+        axes.plot(
+            [point.quality], [point.bias], look.marker, color=look.colour, markerfacecolor=look.face, zorder=look.height,
+            markersize=9 if look.stands_out else 6,
+        )  # fmt: skip
+    better = "higher is better" if quality.higher_is_better else "lower is better"
+    axes.set_xlabel(f"{plain(quality.label, 60)}; {better}")
+    axes.set_ylabel("mean |d|, six gender tests; lower is less association")
+    axes.grid(color="#eeeeee", linewidth=0.6)
+    label_right(axes, [(point.quality, point.bias) for point in points], [_label(point) for point in points], looks)
+    return save(figure, path)
+
+
+def arms_tradeoff_alt(points: Sequence[ArmPoint], quality: Quality) -> str:
+    """Alternative text of the picture: what stands where, and the numbers of the teacher, the baseline and the proposed arm."""
+    named = [
+        f"{point.label}: mean |d| {point.bias:.3f}, {point.quality:.3f}"
+        for point in points
+        if point.role in ("teacher", "baseline", "proposed")
+    ]
+    return (
+        f"Scatter plot of mean |d| over six gender tests (upwards) against {quality.label} (to the right) of {len(points)} "
+        f"models, each named{'; ' if named else ''}{'; '.join(named)}."
+    )
+
+
+def _whiskers(axes: Axes, point: ArmPoint, look: ArmLook) -> None:
+    style = {"alpha": 0.55, "zorder": look.height - 0.5}
+    if point.quality_interval is not None:
+        draw_whisker(axes, point.quality_interval, point.bias, look.colour, **style)
+    if point.bias_interval is not None:
+        draw_whisker(axes, point.bias_interval, point.quality, look.colour, upright=True, **style)
+
+
+def _label(point: ArmPoint) -> str:
+    return point.label if point.role == "teacher" else f"{plain(point.label, 34)} ({point.seeds})"

@@ -1,0 +1,58 @@
+"""Whiskers that may be longer than a picture has room for: cut at its edge, where an arrow says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from evenhand.model_cards.figures.canvas import LINE_WIDTH
+
+_MARGIN = 0.05
+Interval = tuple[float, float]
+
+
+def limits(values: Sequence[float], intervals: Sequence[Interval | None], widest: float) -> Interval:
+    """Ends of an axis on which every value lies, and of the intervals as much as leaves the values their share of it.
+
+    Args:
+        values: at least one.
+        intervals: any; ``None`` are left out.
+        widest: the axis is at most so many times as long as the range of the values. Of values that are all alike every interval is shown.
+
+    Returns:
+        (low, high), low < high.
+    """
+    low, high = min(values), max(values)
+    ends = [end for interval in intervals if interval is not None for end in interval]
+    whole_low, whole_high = min([low, *ends]), max([high, *ends])
+    if high > low:
+        room = (widest - 1) / 2 * (high - low)
+        whole_low, whole_high = max(whole_low, low - room), min(whole_high, high + room)
+    margin = _MARGIN * (whole_high - whole_low) or 0.5
+    return whole_low - margin, whole_high + margin
+
+
+def draw_whisker(axes: Axes, interval: Interval, at: float, colour: str, upright: bool = False, **style) -> None:
+    """The interval as a line, an arrow head at an edge of the axes that it goes beyond. The axes' limits must stand.
+
+    Args:
+        axes: where to.
+        interval: (low, high) in data units.
+        at: its place on the other axis.
+        colour: of line and arrow heads.
+        upright: along the vertical axis, not the horizontal one.
+        style: what else matplotlib is to know of the line.
+    """
+    low, high = axes.get_ylim() if upright else axes.get_xlim()
+    ends = [min(max(end, low), high) for end in interval]
+
+    def draw(along: list[float], *kind: str, **look) -> None:
+        across = [at] * len(along)
+        axes.plot(*((across, along) if upright else (along, across)), *kind, color=colour, **style, **look)
+
+    draw(ends, linewidth=LINE_WIDTH, solid_capstyle="butt")
+    heads = ("v", "^") if upright else ("<", ">")
+    for head, edge, is_beyond in zip(heads, (low, high), (interval[0] < low, interval[1] > high), strict=True):
+        if is_beyond:
+            draw([edge], head, markersize=4.5, clip_on=False)
