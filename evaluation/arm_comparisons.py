@@ -36,7 +36,7 @@ class Judgement:
         worst_case: the largest change for the worse within the interval.
         p_value: of no difference, two-sided.
         p_value_holm: corrected for all arms that stand on one page.
-        standard_error: of the difference; over words and seeds, the interval's half-width over Student's t.
+        standard_error: of the difference; over words and seeds, the longer side of the interval over Student's t.
         freedom: degrees of freedom of that t.
         detectable: the true difference that is found with 80 % power at the level of 5 %.
         detectable_holm: the same at the first step of Holm's correction.
@@ -149,10 +149,10 @@ def _compared(arm: str, against: str, seeds: list[int], models, references, loss
 def over_words_and_seeds(
     change: Mapping[str, object], model: MeanEffect | None, reference: MeanEffect | None
 ) -> Judgement:
-    """A family's difference, as `aggregate_differences` has it, with its p-value and what could have been found.
+    r"""A family's difference, as `aggregate_differences` has it, with its p-value and what could have been found.
 
-    The p-value is 1 less the level of the widest interval that leaves out 0. What could be found comes from the half-width of the
-    interval at 95 %, taken as so many standard errors of Student's t.
+    The p-value is 1 less the level of the widest interval that leaves out 0. What could be found comes from the longer side of the
+    interval at 95 %, taken as so many standard errors of Student's t: noise in \|d\| makes the side towards 0 the longer one.
 
     Args:
         change: ``difference``, ``confidence_interval``, ``verdict``, ``worst_case``.
@@ -163,7 +163,8 @@ def over_words_and_seeds(
         return judged
     low, high = change["confidence_interval"]
     freedom = degrees_of_freedom(model, max(len(model.of_runs), len(reference.of_runs)))
-    error = max(0.0, (high - low) / 2 - ROUNDING) / float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    reach = max(high - change["difference"], change["difference"] - low) - ROUNDING
+    error = max(0.0, reach) / float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
     judged = replace(judged, low=low, high=high, p_value=interval_p_value(model, reference))
     return _with_error(judged, error, freedom)
 

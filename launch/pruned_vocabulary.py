@@ -40,9 +40,7 @@ def prune_vocabulary(
     if model_type != "WordPiece":
         raise ValueError(f"Only a WordPiece vocabulary can be cut down, and {teacher.path} has {model_type}.")
     needed = set(tokenizer.all_special_ids)
-    needed |= {
-        i for piece, i in vocabulary.items() if piece.isascii() and len(piece.removeprefix(CONTINUATION)) == 1
-    }
+    needed |= {i for piece, i in vocabulary.items() if piece.isascii() and len(piece.removeprefix(CONTINUATION)) == 1}
     for text in also:
         needed.update(tokenizer(text, add_special_tokens=False)["input_ids"])
     if not len(needed) <= size < len(vocabulary):

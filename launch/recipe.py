@@ -271,6 +271,9 @@ def build_section(cls: type, data: object, where: str):
     hints = typing.get_type_hints(cls)
     for key in data:
         _require_known(key, known, where)
+    for name, f in known.items():
+        if name not in data and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}{name} is missing.")
     return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in data.items()})
 
 

@@ -19,18 +19,45 @@ EXAMPLE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``study NAME_OR_FILE [options] [section.key=value …]``."""
     parser.add_argument("study", metavar="NAME_OR_FILE", help="a packaged study (ahn2022), or a YAML file")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="values that replace the scale's recipe's")
-    parser.add_argument("--scale", default="planted", help="a scale of the study (default: planted, which needs no data)")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="section.key=value", help="values that replace the scale's recipe's"
+    )
+    parser.add_argument(
+        "--scale", default="planted", help="a scale of the study (default: planted, which needs no data)"
+    )
     parser.add_argument("--only", metavar="SECTIONS", help="sections of the page, separated by commas (default: all)")
     parser.add_argument("--seeds", type=int, metavar="N", help="students of every arm (default: as the study says)")
-    parser.add_argument("--plan", action="store_true", help="print what would run, how long it takes and what it writes; start nothing")
-    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="everything goes there; run again to go on (default: runs/STUDY-SCALE)")
-    parser.add_argument("--page", type=Path, metavar="DIR", help="where the page goes (default: page in the output directory)")
-    parser.add_argument("--page-only", action="store_true", help="write the page of what is there; train and measure nothing")
-    parser.add_argument("--reports", type=Path, metavar="ARCHIVE", help="take over the reports of such a file that a page has; they are not made again")
+    parser.add_argument(
+        "--plan", action="store_true", help="print what would run, how long it takes and what it writes; start nothing"
+    )
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="everything goes there; run again to go on (default: runs/STUDY-SCALE)",
+    )
+    parser.add_argument(
+        "--page", type=Path, metavar="DIR", help="where the page goes (default: page in the output directory)"
+    )
+    parser.add_argument(
+        "--page-only", action="store_true", help="write the page of what is there; train and measure nothing"
+    )
+    parser.add_argument(
+        "--reports",
+        type=Path,
+        metavar="ARCHIVE",
+        help="take over the reports of such a file that a page has; they are not made again",
+    )
     group = parser.add_argument_group("where it runs")
-    group.add_argument("--launcher", choices=LAUNCHERS, default="local", help="on this machine (default), or as jobs of a Slurm cluster")
-    group.add_argument("--jobs", type=int, metavar="N", help="trainings at a time on this machine (default: its cores; on a GPU, 1)")
+    group.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="local",
+        help="on this machine (default), or as jobs of a Slurm cluster",
+    )
+    group.add_argument(
+        "--jobs", type=int, metavar="N", help="trainings at a time on this machine (default: its cores; on a GPU, 1)"
+    )
     group.add_argument(
         "--slurm", nargs="+", default=[], metavar="KEY=VALUE",
         help="options of submitit and sbatch: partition=gpu time=20:00:00 gpus_per_node=4 …",
@@ -74,7 +101,11 @@ def _work(options: argparse.Namespace, job) -> int:
     stopped = False
     if not options.page_only:
         launcher = make_launcher(
-            options.launcher, job.directory.path, REQUEUE_EXIT_CODE, jobs=_jobs(options, job.study.settings.accelerate), slurm=slurm
+            options.launcher,
+            job.directory.path,
+            REQUEUE_EXIT_CODE,
+            jobs=_jobs(options, job.study.settings.accelerate),
+            slurm=slurm,
         )
         stopped = job.run(launcher)
     results = job.results(_command(options))
@@ -106,7 +137,9 @@ def _take_over(job, archive: Path) -> int:
 def _jobs(options: argparse.Namespace, accelerate: str | None) -> int:
     if options.launcher == "slurm":
         if options.jobs is not None:
-            raise ValueError("--jobs is of --launcher local; on Slurm, --slurm array_parallelism=N limits the runs at a time.")
+            raise ValueError(
+                "--jobs is of --launcher local; on Slurm, --slurm array_parallelism=N limits the runs at a time."
+            )
         return 1
     if options.jobs is not None:
         return options.jobs

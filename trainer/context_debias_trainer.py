@@ -162,7 +162,6 @@ class ContextDebiasTrainer(ResumableTrainer):
             if batch is None:
                 break
             self._window.start_clock()
-            self._counts["tokens_seen"] += int(batch["attention_mask"].sum())
             seed = derive_seed("debias dropout", self.args.seed, self.state.global_step, number)
             batches.append(batch | {"dropout_seed": seed})
         counts = sum((_counts(batch) for batch in batches), torch.zeros(2, dtype=torch.long))
@@ -171,6 +170,7 @@ class ContextDebiasTrainer(ResumableTrainer):
             self.stop_here()
             return [], None
         self._window.count(counts)
+        self._counts["tokens_seen"] += sum(int(batch["attention_mask"].sum()) for batch in batches)
         return batches, counts
 
     # -- losses ------------------------------------------------------------------------------------------------------

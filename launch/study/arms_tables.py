@@ -30,7 +30,7 @@ def section_tables(measured: MeasuredStudy, section: Section) -> list[str]:
     lines = [*_seat_table(measured, section), *_unfinished(measured, section)]
     run = [name for name in section.arms if measured.comparison(name) is not None]
     if run:
-        lines += _difference_table(measured, section, run)
+        lines += _difference_tables(measured, section, run)
         lines += _test_table(measured, run)
     lines += _extended_table(measured, section)
     return lines
@@ -38,7 +38,7 @@ def section_tables(measured: MeasuredStudy, section: Section) -> list[str]:
 
 def _seat_table(measured: MeasuredStudy, section: Section) -> list[str]:
     tests = _gender_tests(measured)
-    header = ["arm", "students", *(str(markdown(label)) for _, label in tests), "mean \\|d\\|"]
+    header = ["arm", "students", "mean \\|d\\|", *(str(markdown(label)) for _, label in tests)]
     rows = []
     teacher = mean_teacher(measured)
     if teacher is not None:
@@ -66,7 +66,7 @@ def _measured_cells(mean: dict | None, tests: Sequence[tuple[str, str]], family:
         for name, _ in tests
     ]
     of_family = mean["families"][family]
-    return [*cells, f"**{estimate(of_family['mean_absolute_effect_size'], of_family['confidence_interval'])}**"]
+    return [f"**{estimate(of_family['mean_absolute_effect_size'], of_family['confidence_interval'])}**", *cells]
 
 
 def _printed_cells(section: Section, name: str, tests: Sequence[tuple[str, str]]) -> list[str]:
@@ -74,7 +74,7 @@ def _printed_cells(section: Section, name: str, tests: Sequence[tuple[str, str]]
     cells = [number(row[label]) if label in row else ABSENT for _, label in tests]
     mean = seat_mean(name, row)
     shown = ABSENT if mean.printed is None else number(mean.printed, False)
-    return [*cells, shown if mean.matches else f"{shown} (its row gives {number(mean.recomputed, False)})"]
+    return [shown if mean.matches else f"{shown} (its row gives {number(mean.recomputed, False)})", *cells]
 
 
 def printed_mismatches(measured: MeasuredStudy) -> list[str]:
@@ -109,52 +109,58 @@ def _unfinished(measured: MeasuredStudy, section: Section) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _difference_table(measured: MeasuredStudy, section: Section, names: Sequence[str]) -> list[str]:
+def _difference_tables(measured: MeasuredStudy, section: Section, names: Sequence[str]) -> list[str]:
+    """Over words and seeds, with the verdict; then over seeds alone, with the price in held-out loss."""
     several = len({measured.reference_of(name) for name in names}) > 1
-    header = [
-        "arm",
-        *(["against"] if several else []),
-        "pairs",
-        "Δ mean \\|d\\|, words and seeds",
-        "verdict",
-        "p",
-        "p (Holm)",
-    ]
-    header += ["detectable", "… with Holm", "Δ, seeds alone", "p", "p (Holm)", "detectable"]
-    header += ["Δ held-out loss, nats", "Δ mean \\|d\\| per nat", "Δ from its teacher", "paper's Δ"]
-    rows = [_difference_row(measured, section, name, several) for name in names]
-    against = (
-        "the plain arm of the same setting"
-        if several
-        else markdown(measured.arms[measured.reference_of(names[0])].arm.label)
-    )
-    return [f"**Difference from {against}, paired by seed.**", "", *table(header, rows, 2 if several else 1)]
-
-
-def _difference_row(measured: MeasuredStudy, section: Section, name: str, several: bool) -> list[str]:
-    comparison, reference = measured.comparison(name), measured.reference_of(name)
-    family = comparison.families[GENDER]
-    both, alone = family.words_and_seeds, family.seeds_alone
-    teacher = measured.arms[name].against_teacher
-    change = teacher and teacher["families"][GENDER]
+    first = measured.study.arms[measured.reference_of(names[0])].label
+    against = "the plain arm of the same setting" if several else markdown(first)
+    labels = [_labels(measured, name, several) for name in names]
+    both = [label + _over_words_and_seeds(measured, section, name) for label, name in zip(labels, names, strict=True)]
+    alone = [label + _over_seeds(measured, name) for label, name in zip(labels, names, strict=True)]
+    header = ["arm", *(["against"] if several else []), "pairs"]
+    of_both = ["Δ mean \\|d\\|", "verdict", "p", "p (Holm)", "detectable", "with Holm", "paper's Δ"]
+    of_alone = ["Δ mean \\|d\\|", "p", "p (Holm)", "detectable"]
+    of_alone += ["Δ held-out loss, nats", "Δ mean \\|d\\| per nat", "Δ from its teacher, words and seeds"]
     return [
-        arm_label(measured.arms[name]),
-        *([str(markdown(measured.arms[reference].arm.label))] if several else []),
-        str(len(comparison.seeds)),
-        difference(both),
-        judged_text(both),
-        probability(both.p_value),
-        probability(both.p_value_holm),
-        number(both.detectable, False),
-        number(both.detectable_holm, False),
-        difference(alone),
-        probability(alone.p_value),
-        probability(alone.p_value_holm),
-        number(alone.detectable, False),
+        f"**Difference from {against}, paired by seed, over words and seeds.**",
+        "",
+        *table([*header, *of_both], both, 1 + several),
+        "**The same over seeds alone, with these very words; and what it costs.**",
+        "",
+        *table([*header, *of_alone], alone, 1 + several),
+    ]
+
+
+def _labels(measured: MeasuredStudy, name: str, several: bool) -> list[str]:
+    reference = str(markdown(measured.study.arms[measured.reference_of(name)].label))
+    pairs = str(len(measured.comparison(name).seeds))
+    return [arm_label(measured.arms[name]), *([reference] if several else []), pairs]
+
+
+def _over_words_and_seeds(measured: MeasuredStudy, section: Section, name: str) -> list[str]:
+    judged = measured.comparison(name).families[GENDER].words_and_seeds
+    return [
+        difference(judged),
+        judged_text(judged),
+        probability(judged.p_value),
+        probability(judged.p_value_holm),
+        number(judged.detectable, False),
+        number(judged.detectable_holm, False),
+        number(printed_difference(section, name, measured.reference_of(name))),
+    ]
+
+
+def _over_seeds(measured: MeasuredStudy, name: str) -> list[str]:
+    comparison, teacher = measured.comparison(name), measured.arms[name].against_teacher
+    judged, change = comparison.families[GENDER].seeds_alone, teacher and teacher["families"][GENDER]
+    return [
+        difference(judged),
+        probability(judged.p_value),
+        probability(judged.p_value_holm),
+        number(judged.detectable, False),
         difference(comparison.mlm_loss, 4),
         per_nat_text(measured, name),
         estimate(change["difference"], change["confidence_interval"], True) if change else ABSENT,
-        number(printed_difference(section, name, reference)),
     ]
 
 

@@ -73,9 +73,7 @@ def evaluation_of(study: Study, arm: StudyArm, seed: int) -> dict:
 
 def wanted_students(study: Study) -> dict[tuple[str, int], str]:
     """(arm, seed) -> key of its report, of all arms and seeds."""
-    return {
-        (arm.name, seed): report_key(study, arm, seed) for arm in study.arms.values() for seed in range(arm.seeds)
-    }
+    return {(arm.name, seed): report_key(study, arm, seed) for arm in study.arms.values() for seed in range(arm.seeds)}
 
 
 def group_arms(study: Study, students: Iterable[tuple[str, int]]) -> list[tuple[int, list[str]]]:
@@ -109,7 +107,9 @@ def cell_name(study: Study, seed: int, arms: Iterable[str]) -> str:
     return f"seed{seed}-{_digest(sorted(student_key(study, study.arms[arm], seed) for arm in arms))[:_SHOWN]}"
 
 
-def make_cell(study: Study, seed: int, arms: Iterable[str], paths: Mapping[str, str], corpus: Path | None, cache: Path) -> Cell:
+def make_cell(
+    study: Study, seed: int, arms: Iterable[str], paths: Mapping[str, str], corpus: Path | None, cache: Path
+) -> Cell:
     """A cell with its recipes filled in.
 
     Args:

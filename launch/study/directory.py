@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from evenhand.evaluation import EvaluationReport
@@ -25,7 +27,7 @@ class StudyDirectory:
         self.cells, self.cohorts = self.path / "cells", self.path / "cohorts"
         self.reports, self.logs, self.failed = self.path / "reports", self.path / "logs", self.path / "failed"
         self.cache, self.page = self.path / "cache", self.path / "page"
-        self.rates_file = self.path / "rates.json"
+        self.rates_file, self.links = self.path / "rates.json", self.path / "students"
 
     def teacher(self, study: Study, name: str, seed: int) -> Path:
         """Folder in which a teacher is made; with the seed in its name where each seed has its own."""
@@ -60,6 +62,21 @@ class StudyDirectory:
                 if run.training_file.is_file() and run.student.is_dir():
                     found[key] = run
         return found
+
+    def link_students(self, names: Mapping[str, str]) -> None:
+        """``students/NAME``: a link to each run directory, so that people find ``students/proposed-seed0``; links of before are replaced.
+
+        Args:
+            names: name -> key of the student; what is not finished gets none.
+        """
+        made = self.students()
+        self.links.mkdir(parents=True, exist_ok=True)
+        for link in self.links.iterdir():
+            if link.is_symlink():
+                link.unlink()
+        for name, key in names.items():
+            if key in made and not (self.links / name).exists():
+                (self.links / name).symlink_to(os.path.relpath(made[key].path, self.links))
 
     def unfinished_cells(self) -> dict[str, dict[str, str]]:
         """Cells whose training was begun and is not finished: name -> arm -> key of the student."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evenhand.launch.cohort_directory import OWN_SECTIONS, SHARED
 from evenhand.launch.launchers import Launcher
-from evenhand.launch.run_directory import write_json
+from evenhand.launch.run_directory import STORE, write_json
 from evenhand.launch.study.cells import Cell, evaluation_of, group_arms, make_cell, student_key, wanted_students
 from evenhand.launch.study.directory import StudyDirectory
 from evenhand.launch.study.results import StudyResults
@@ -43,9 +43,7 @@ class StudyJob:
     def missing(self) -> dict[Student, str]:
         """Students without a report, with its key."""
         return {
-            student: key
-            for student, key in wanted_students(self.study).items()
-            if not self.directory.has_report(key)
+            student: key for student, key in wanted_students(self.study).items() if not self.directory.has_report(key)
         }
 
     def run(self, launcher: Launcher) -> bool:
@@ -197,20 +195,26 @@ class StudyJob:
 
     # -- small parts -----------------------------------------------------------------------------------------------
 
-    def _write_measures(
-        self, file: Path, entries: Iterable[tuple[str, int, Path]], checkpoints: Path | None
-    ) -> None:
+    def _write_measures(self, file: Path, entries: Iterable[tuple[str, int, Path]], checkpoints: Path | None) -> None:
         keys = wanted_students(self.study)
         students = [
             {
                 "run": str(run),
                 "report": str(self.directory.report_file(keys[arm, seed])),
-                "evaluation": evaluation_of(self.study, self.study.arms[arm], seed),
+                "evaluation": self._with_store(evaluation_of(self.study, self.study.arms[arm], seed)),
             }
             for arm, seed, run in entries
         ]
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {"students": students, "checkpoints": None if checkpoints is None else str(checkpoints)})
+
+    def _with_store(self, evaluation: dict) -> dict:
+        """With one place for finished parts of GLUE, so that the teacher is fine-tuned once for all arms."""
+        measures = {
+            name: {"store": str(self.directory.path / STORE)} | settings if name == "glue" else settings
+            for name, settings in evaluation["measures"].items()
+        }
+        return evaluation | {"measures": measures}
 
     def _log(self, name: str) -> Path:
         return self.directory.logs / f"{name}.log"
@@ -221,8 +225,11 @@ class StudyJob:
     # -- what was found --------------------------------------------------------------------------------------------
 
     def results(self, command: str) -> StudyResults:
-        """All reports that are there, and what failed."""
+        """All reports that are there, and what failed; a link to each finished student is made beside them."""
         study, directory = self.study, self.directory
+        directory.link_students(
+            {f"{a}-seed{s}": student_key(study, study.arms[a], s) for a, s in wanted_students(study)}
+        )
         reports: dict[str, dict] = {name: {} for name in study.arms}
         failed = {}
         loaded: dict[str, object] = {}

@@ -9,11 +9,25 @@ from evenhand.launch.study.number_text import difference, interval, plural, prob
 from evenhand.launch.study.printed import printed_difference
 from evenhand.model_cards.escaping import markdown
 
+_SIDES = {"better": "less", "worse": "more"}
 
-def direction(judged: Judgement | None) -> str:
-    """``"less"``, ``"more"`` or ``"unknown"``; one that Holm's correction takes back is ``"perhaps less"`` or ``"perhaps more"``."""
-    word = {"better": "less", "worse": "more"}.get(judged.verdict if judged else None, "unknown")
-    return word if word == "unknown" or judged.holds is not False else f"perhaps {word}"
+
+def answer(measured: MeasuredStudy, arm: str, against: str | None = None) -> str:
+    """What can be said of an arm's bias against another's.
+
+    Returns:
+        ``"less"`` or ``"more"``: over words and seeds, and after Holm's correction. ``"less here"``, ``"more here"``: over seeds alone and
+        after the correction, so with these test words, while other words could say otherwise. ``"perhaps less"``, ``"perhaps more"``: over
+        words and seeds, but the correction takes it back. ``"unknown"``.
+    """
+    comparison = measured.comparison(arm, against)
+    if comparison is None or GENDER not in comparison.families:
+        return "unknown"
+    both, alone = (getattr(comparison.families[GENDER], kind) for kind in ("words_and_seeds", "seeds_alone"))
+    for judged, words in ((both, ""), (alone, " here")):
+        if judged.verdict in _SIDES and judged.holds is not False:
+            return _SIDES[judged.verdict] + words
+    return f"perhaps {_SIDES[both.verdict]}" if both.verdict in _SIDES else "unknown"
 
 
 def of_family(measured: MeasuredStudy, arm: str, against: str | None = None) -> Judgement | None:

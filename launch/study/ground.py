@@ -34,6 +34,7 @@ from evenhand.launch.planted_tokenizer import SPECIAL_TOKENS, build_tokenizer
 from evenhand.launch.pruned_vocabulary import prune_vocabulary
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.study.study_file import PlantedScale
+from evenhand.trainer.corpus_settings import CorpusSettings
 from evenhand.trainer.documents import Documents
 from evenhand.trainer.sequences import MIN_TOKENS, SequenceRules
 from evenhand.trainer.teacher import LoadedTeacher, load_tokenizer, resolve_model_path
@@ -79,22 +80,39 @@ class Ground:
         teacher: random weights.
         tokenizer: of teacher and students.
         sequences: a sample of what the students read, each a list of token ids.
-        corpus_tokens: of the training text, estimated from the sample; None where a stream does not say its size.
-        corpus_sequences: the same in sequences.
+        whole_tokens: of the whole corpus, estimated from the sample; None where a stream does not say its size.
         notes: what stands in for something else, a sentence each.
     """
 
     teacher: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     sequences: Sequence[Sequence[int]]
-    corpus_tokens: float | None
-    corpus_sequences: float | None
+    whole_tokens: float | None
     notes: tuple[str, ...] = ()
 
     @property
     def mean_length(self) -> float:
         """Tokens of a sequence."""
         return sum(map(len, self.sequences)) / len(self.sequences)
+
+    def sequences_of(self, section: CorpusSettings, held_out: bool = False) -> float | None:
+        """About how many sequences a corpus section gives for training, or holds out; None of a stream."""
+        if self.whole_tokens is None:
+            return None
+        chosen = section.fraction * self.whole_tokens / self.mean_length
+        if held_out:
+            return section.held_out * chosen
+        added = self._with_pair(section.cda_pairs) if section.cda == "two_sided" else 0.0
+        return (1 - section.held_out) * chosen * (1 + added)
+
+    def _with_pair(self, pairs: str) -> float:
+        """Share of the sequences that hold a word of ``pairs``."""
+        compiled = WordPairs.load(pairs).compile(self.tokenizer, unequal="skip")
+        found = 0
+        for sequence in self.sequences:
+            ids = torch.as_tensor(sequence).unsqueeze(0)
+            found += compiled.occurrences(ids, ids, torch.ones_like(ids)).n_words > 0
+        return found / len(self.sequences)
 
     @property
     def token_counts(self) -> torch.Tensor:
@@ -133,7 +151,7 @@ def ground_of(
         why = loss or f"The tokenizer of {recipe.teacher.path} is not here."
         notes += (
             f"{why} Lengths, words of pairs and the size of the corpus are assumed as docs/paper_scale.md has them: {assumed.mean_length} tokens a "
-            f"sequence, {assumed.n_bytes / 1e9:g} GB of text of which {recipe.corpus.fraction:.0%} is used.",
+            f"sequence, {assumed.n_bytes / 1e9:g} GB of text as a whole.",
         )
         tokenizer = tokenizer or _made_up_tokenizer(config.vocab_size)
         return _assumed_ground(recipe, config, tokenizer, assumed, notes)
@@ -143,9 +161,7 @@ def ground_of(
             f"The vocabulary of {vocabulary:,} pieces is not chosen yet; one from a sample of the text stands in for it.",
         )
     sequences, per_byte = texts.sequences(tokenizer, recipe.corpus.max_length)
-    tokens = texts.total(per_byte)
-    mean = sum(map(len, sequences)) / len(sequences)
-    return Ground(_random(config), tokenizer, sequences, tokens, tokens and tokens / mean, notes)
+    return Ground(_random(config), tokenizer, sequences, texts.total(per_byte), notes)
 
 
 # -- teachers ------------------------------------------------------------------------------------------------------------
@@ -196,8 +212,8 @@ def _made_up_tokenizer(size: int) -> BertTokenizerFast:
 
 @dataclass(frozen=True)
 class _Texts:
-    """A sample of a corpus: of each source its texts, the bytes they are of, and the bytes that the students use of the whole source (None:
-    a stream does not say)."""
+    """A sample of a corpus: of each source its texts, the bytes they are of, and the bytes of all of it, by its weight (None: a stream does not
+    say)."""
 
     sources: list[tuple[list[str], int, float | None]]
 
@@ -214,13 +230,12 @@ class _Texts:
             taken = [list(itertools.islice(documents.stream(), STREAMED_DOCUMENTS)) for documents in opened]
             return cls([(texts, max(1, sum(map(len, texts))), None) for texts in taken])
         whole = sum(documents.n_bytes() for documents in opened)
-        used = section.fraction * (1 - section.held_out)
         found = []
         for documents in opened:
             parts = _spread(documents, SAMPLE_BYTES * documents.n_bytes() / max(whole, 1))
             texts = [text for part in parts for text in part.stream()]
             n_bytes = max(1, sum(part.n_bytes() for part in parts))
-            found.append((texts, n_bytes, documents.n_bytes() * documents.source.weight * used))
+            found.append((texts, n_bytes, documents.n_bytes() * documents.source.weight))
         return cls(found)
 
     def sequences(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[list[list[int]], list[float]]:
@@ -235,7 +250,7 @@ class _Texts:
         return kept, per_byte
 
     def total(self, per_byte: Sequence[float]) -> float | None:
-        """Tokens of the training text; None of a stream."""
+        """Tokens of all sources; None of a stream."""
         sizes = [size for _, _, size in self.sources]
         return None if None in sizes else sum(size * rate for size, rate in zip(sizes, per_byte, strict=True))
 
@@ -257,10 +272,8 @@ def _planted_ground(recipe: Recipe, planted: PlantedScale) -> Ground:
     sequences = [ids for text in documents for ids in rules.sequences(text, tokenizer, Counter())]
     if not sequences:
         raise ValueError("A planted corpus gave no sequence; check corpus.max_length.")
-    scale = planted.n_documents / len(documents) * (1 - recipe.corpus.held_out) * recipe.corpus.fraction
-    tokens = scale * sum(map(len, sequences))
-    teacher = _random(planted_config(planted.teacher, tokenizer))
-    return Ground(teacher, tokenizer, sequences, tokens, scale * len(sequences))
+    whole = planted.n_documents / len(documents) * sum(map(len, sequences))
+    return Ground(_random(planted_config(planted.teacher, tokenizer)), tokenizer, sequences, whole)
 
 
 def _assumed_ground(
@@ -271,11 +284,8 @@ def _assumed_ground(
     notes: tuple[str, ...],
 ) -> Ground:
     """Random words in sequences of log-normal lengths, words of pairs as often as assumed."""
-    section = recipe.corpus
-    tokens = assumed.n_bytes * section.fraction * (1 - section.held_out) / assumed.bytes_a_token
-    sequences = list(_random_sequences(tokenizer, assumed, section.max_length))
-    mean = sum(map(len, sequences)) / len(sequences)
-    return Ground(_random(config), tokenizer, sequences, tokens, tokens / mean, notes)
+    sequences = list(_random_sequences(tokenizer, assumed, recipe.corpus.max_length))
+    return Ground(_random(config), tokenizer, sequences, assumed.n_bytes / assumed.bytes_a_token, notes)
 
 
 def _random_sequences(tokenizer: PreTrainedTokenizerBase, assumed: AssumedText, max_length: int) -> Iterator[list[int]]:

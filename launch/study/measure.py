@@ -1,6 +1,6 @@
 """Measure finished students of a study and keep their reports; one step of ``evenhand study``.
 
-    python -m evenhand.launch.study.measure MEASURE.json
+python -m evenhand.launch.study.measure MEASURE.json
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def measure_students(file: Path) -> list[Path]:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure the students that a file lists."""
-    parser = argparse.ArgumentParser(prog="python -m evenhand.launch.study.measure", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m evenhand.launch.study.measure", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("file", type=Path)
     options = parser.parse_args(argv)
 

@@ -14,7 +14,7 @@ from evenhand.evaluation.paired_seeds import Interval, Ratio, ratio_of_means, t_
 from evenhand.evaluation.report import EvaluationReport
 from evenhand.evaluation.sweeps import Sweep, along_sweep
 from evenhand.launch.study.results import StudyResults
-from evenhand.launch.study.roles import pairs_of, reference_of
+from evenhand.launch.study.roles import Roles
 from evenhand.launch.study.study_file import Section, Study, StudyArm
 
 GENDER, EXTENDED = "gender", "gender-extended"
@@ -102,12 +102,14 @@ class MeasuredStudy:
     def __init__(self, results: StudyResults) -> None:
         self.results = results
         self.study: Study = results.study
+        self.roles = Roles(results.study)
         self.arms = _measured_arms(results)
         if not any(arm.seat() for arm in self.arms.values()):
             raise ValueError(
                 f"study {self.study.name}, scale {self.study.scale}: no student has been measured with SEAT yet; run the study first"
             )
-        self.comparisons = self._compare(0)
+        self._compared: dict[int, dict[tuple[str, str], ArmComparison]] = {}
+        self.comparisons = self.other_entry(0)
 
     @cached_property
     def first(self) -> EvaluationReport:
@@ -126,7 +128,7 @@ class MeasuredStudy:
 
     def reference_of(self, arm: str) -> str | None:
         """The arm that it is compared with, ``None`` where that is itself."""
-        reference = reference_of(self.study, arm)
+        reference = self.roles.reference_of(arm)
         if reference is None or self.name_of(reference) == self.name_of(arm):
             return None
         return reference
@@ -167,7 +169,9 @@ class MeasuredStudy:
 
     def other_entry(self, which: int) -> dict[tuple[str, str], ArmComparison]:
         """The comparisons under another pooling or on other stimuli, corrected among themselves."""
-        return self._compare(which)
+        if which not in self._compared:
+            self._compared[which] = self._compare(which)
+        return self._compared[which]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -181,7 +185,7 @@ class MeasuredStudy:
         }
 
     def _compare(self, which: int) -> dict[tuple[str, str], ArmComparison]:
-        pairs = [(self.name_of(one), self.name_of(other)) for one, other in pairs_of(self.study, self.arms)]
+        pairs = [(self.name_of(one), self.name_of(other)) for one, other in self.roles.pairs(self.arms)]
         pairs = [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
         results = {name: arm.seat(which) for name, arm in self.arms.items()}
         return compare_arms(results, pairs, self._comparable_losses())

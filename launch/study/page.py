@@ -23,6 +23,7 @@ from evenhand.launch.study.pictures import (
     tradeoff_pictures,
 )
 from evenhand.launch.study.planted_section import planted_lines
+from evenhand.launch.study.ratio_section import ratio_lines
 from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.results_json import SCHEMA, results_json
 from evenhand.launch.study.study_file import Section
@@ -93,6 +94,7 @@ def _lines(measured: MeasuredStudy, summary: list[str], figures: Path | None) ->
         lines += _section(measured, section, figures)
     lines += [
         *teacher_lines(measured),
+        *ratio_lines(measured),
         *_output_embedding(measured),
         *spread_lines(measured),
         *other_settings_lines(measured),

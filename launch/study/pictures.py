@@ -8,34 +8,47 @@ from pathlib import Path
 from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.launch.study.glue_section import glue_scores, glue_tasks, mean_of
 from evenhand.launch.study.measured import GENDER, MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss
-from evenhand.launch.study.roles import role_in_pictures
 from evenhand.launch.study.study_file import Section
 from evenhand.model_cards.escaping import markdown
-from evenhand.model_cards.figures.arms_forest_figure import ArmDifference, arms_forest_alt, draw_arms_forest_figure
+from evenhand.model_cards.figures.arms_forest_figure import (
+    ARMS_FOREST_CAPTION,
+    ArmDifference,
+    arms_forest_alt,
+    draw_arms_forest_figure,
+)
 from evenhand.model_cards.figures.arms_over_steps_figure import (
+    ARMS_OVER_STEPS_CAPTION,
     ArmCurve,
     arms_over_steps_alt,
     draw_arms_over_steps_figure,
+    drawn_steps,
 )
 from evenhand.model_cards.figures.arms_tradeoff_figure import (
+    ARMS_TRADEOFF_CAPTION,
     HELD_OUT_LOSS,
     ArmPoint,
     Quality,
     arms_tradeoff_alt,
     draw_arms_tradeoff_figure,
 )
-from evenhand.model_cards.figures.planted_arms_figure import PlantedArm, draw_planted_arms_figure, planted_arms_alt
-from evenhand.model_cards.figures.sweep_figure import Sweep, SweepPoint, draw_sweep_figure, sweep_alt
+from evenhand.model_cards.figures.planted_arms_figure import (
+    PLANTED_ARMS_CAPTION,
+    PlantedArm,
+    draw_planted_arms_figure,
+    planted_arms_alt,
+)
+from evenhand.model_cards.figures.sweep_figure import SWEEP_CAPTION, Sweep, SweepPoint, draw_sweep_figure, sweep_alt
 
 FOLDER = "figures"
 
 
 def forest_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
-    """All arms against the baseline; those that failed or were not run stand in it too."""
+    """All arms against the baseline, or what else they are compared with; those that failed or were not run stand in it too."""
     rows, groups = [], _groups(measured)
     baseline = measured.study.baseline
     for name, arm in measured.arms.items():
-        if arm.same_as is not None or measured.reference_of(name) != baseline:
+        against = measured.reference_of(name)
+        if arm.same_as is not None or against is None:
             continue
         comparison = measured.comparison(name)
         family = comparison and comparison.families.get(GENDER)
@@ -44,20 +57,21 @@ def forest_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
         rows.append(
             ArmDifference(
                 label=arm.arm.label,
-                role=role_in_pictures(measured.study, name),
+                role=measured.roles.in_pictures(name),
                 difference=judged.difference if judged else None,
                 interval=(judged.low, judged.high) if judged and judged.low is not None else None,
                 detectable=(judged.detectable or None) if judged else None,
                 of_seeds=tuple(value for value in family.of_seeds if value is not None) if family else (),
                 group=groups.get(name),
                 note=None if judged else note,
+                reference=None if against == baseline else measured.study.arms[against].label,
             )
         )
     if not any(row.difference is not None for row in rows):
         return []
     label = measured.study.arms[baseline].label
     draw_arms_forest_figure(rows, label, folder / "forest.png")
-    return _shown("forest.png", arms_forest_alt(rows, label))
+    return _shown("forest.png", arms_forest_alt(rows, label), ARMS_FOREST_CAPTION)
 
 
 def _groups(measured: MeasuredStudy) -> dict[str, str]:
@@ -76,7 +90,7 @@ def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
     points = _points(measured, losses, teacher_loss(measured))
     if len(points) > 1:
         draw_arms_tradeoff_figure(points, HELD_OUT_LOSS, folder / "tradeoff_loss.png")
-        lines += _shown("tradeoff_loss.png", arms_tradeoff_alt(points, HELD_OUT_LOSS))
+        lines += _shown("tradeoff_loss.png", arms_tradeoff_alt(points, HELD_OUT_LOSS), ARMS_TRADEOFF_CAPTION)
     fine_tuned = [name for name, arm in measured.arms.items() if glue_scores(arm)]
     tasks = glue_tasks(measured, fine_tuned)
     if tasks:
@@ -88,7 +102,7 @@ def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
         quality = Quality(f"mean of {len(tasks)} GLUE tasks (points)", higher_is_better=True)
         if len(points) > 1:
             draw_arms_tradeoff_figure(points, quality, folder / "tradeoff_glue.png")
-            lines += _shown("tradeoff_glue.png", arms_tradeoff_alt(points, quality))
+            lines += _shown("tradeoff_glue.png", arms_tradeoff_alt(points, quality), ARMS_TRADEOFF_CAPTION)
     return lines
 
 
@@ -124,7 +138,7 @@ def _points(
         interval = family["confidence_interval"]
         points.append(
             ArmPoint(
-                arm.arm.label, role_in_pictures(measured.study, name), sum(biases[seed] for seed in seeds) / len(seeds),
+                arm.arm.label, measured.roles.in_pictures(name), sum(biases[seed] for seed in seeds) / len(seeds),
                 interval and tuple(interval), sum(own) / len(own), ends and (ends.low, ends.high), len(seeds),
             )
         )  # fmt: skip
@@ -136,10 +150,12 @@ def steps_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
     curves = []
     for name, arm in measured.arms.items():
         found = _curves(arm)
-        steps = sorted({step for curve in found for step in curve})
-        if arm.same_as is None and len(steps) > 1:
-            seeds = tuple(tuple(curve.get(step) for step in steps) for curve in found)
-            curves.append(ArmCurve(arm.arm.label, role_in_pictures(measured.study, name), tuple(steps), seeds))
+        steps = tuple(sorted({step for curve in found for step in curve}))
+        seeds = tuple(tuple(curve.get(step) for step in steps) for curve in found)
+        curve = ArmCurve(arm.arm.label, measured.roles.in_pictures(name), steps, seeds)
+        # Seeds that were watched at other steps have none in common.
+        if arm.same_as is None and len(drawn_steps(curve)) > 1:
+            curves.append(curve)
     if not curves:
         return []
     watches = (
@@ -154,7 +170,7 @@ def steps_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
         else next(((watch.get("teacher") or {}).get(_key(watch)) for watch in watches), None)
     )
     draw_arms_over_steps_figure(curves, folder / "over_training.png", key)
-    return _shown("over_training.png", arms_over_steps_alt(curves, key))
+    return _shown("over_training.png", arms_over_steps_alt(curves, key), ARMS_OVER_STEPS_CAPTION)
 
 
 def _curves(arm: MeasuredArm) -> list[dict[int, float]]:
@@ -195,7 +211,7 @@ def sweep_picture(measured: MeasuredStudy, section: Section, folder: Path) -> li
         teacher_loss(measured), found and found.r, found and found.r_interval,
     )  # fmt: skip
     draw_sweep_figure(sweep, folder / f"{section.name}.png")
-    return _shown(f"{section.name}.png", sweep_alt(sweep))
+    return _shown(f"{section.name}.png", sweep_alt(sweep), SWEEP_CAPTION)
 
 
 def planted_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
@@ -206,12 +222,12 @@ def planted_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
     teachers = next((found for arm in measured.arms.values() if (found := arm.teachers())), {})
     rows = [_planted_row("teachers", "teacher", teachers, mean_teacher(measured), planted)] if teachers else []
     rows += [
-        _planted_row(arm.arm.label, role_in_pictures(measured.study, name), arm.seat(), arm.mean, planted)
+        _planted_row(arm.arm.label, measured.roles.in_pictures(name), arm.seat(), arm.mean, planted)
         for name, arm in measured.arms.items()
         if arm.same_as is None and arm.mean is not None
     ]
     draw_planted_arms_figure(planted, rows, folder / "planted.png")
-    return _shown("planted.png", planted_arms_alt(planted, rows))
+    return _shown("planted.png", planted_arms_alt(planted, rows), PLANTED_ARMS_CAPTION)
 
 
 def _planted_row(
@@ -231,5 +247,5 @@ def _planted_row(
     )  # fmt: skip
 
 
-def _shown(name: str, alt: str) -> list[str]:
-    return [f"![{markdown(alt)}]({FOLDER}/{name})", ""]
+def _shown(name: str, alt: str, caption: str) -> list[str]:
+    return [f"![{markdown(alt)}]({FOLDER}/{name})", "", f"*{markdown(caption)}*", ""]

@@ -6,6 +6,7 @@ times only what is new.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ from evenhand.launch.study.calibration import StepTime
 from evenhand.launch.study.workload import CellWork
 
 SCHEMA, SCHEMA_VERSION = "evenhand-study-rates", 1
+
+BUSY = 1.25
+"""From here on a machine was too busy for times that are to be kept: the next plan takes them again."""
 
 Timed = TypeVar("Timed")
 
@@ -37,7 +41,7 @@ class RatesFile:
             try:
                 held = json.loads(path.read_text(encoding="utf-8"))
                 if (held["schema"], held["schema_version"]) == (SCHEMA, SCHEMA_VERSION):
-                    self._entries = dict(held["entries"])
+                    self._entries = {key: entry for key, entry in held["entries"].items() if not _disturbed(entry)}
             except (ValueError, KeyError, TypeError):
                 pass  # times can be taken again
 
@@ -64,6 +68,10 @@ class RatesFile:
 
     def _key(self, what: str, sizes: object) -> str:
         return hashlib.sha256(json.dumps([what, self.machine, sizes], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _disturbed(entry: dict) -> bool:
+    return entry["time"].get("slowed", 1.0) >= BUSY
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,14 @@ class Shares:
         if min(self.student_per_token, self.teacher_per_token) <= 0.02 * self.one.per_token:
             return self.one.per_token / (own + shared) * (work.shared + sum(arm.own for arm in work.arms.values()))
         return students + self.teacher_per_token / shared * work.shared
+
+    def saved(self, work: CellWork) -> float:
+        """By what factor the arms would take longer if each had a teacher's pass of its own."""
+        alone = sum(
+            self.per_token(dataclasses.replace(work, shared=arm.teacher, arms={name: arm}))
+            for name, arm in work.arms.items()
+        )
+        return alone / self.per_token(work)
 
     def step_time(self, work: CellWork) -> StepTime:
         """Of any cell of this teacher; the optimiser's part in proportion to the parameters."""
@@ -156,4 +172,4 @@ class CellSeconds:
             return work.tokens * sum(cell.seconds for cell in same) / sum(cell.tokens for cell in same), "finished"
         how = "timed" if work.kind in self.timed else "shares"
         step = self.timed[work.kind] if how == "timed" else self.shares.step_time(work)
-        return step.seconds(work.tokens, work.steps) + self.aside(work), how
+        return step.seconds(work.tokens / work.gpus, work.steps) + self.aside(work), how

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from evenhand.launch.study.findings import of_family
+from evenhand.evaluation.over_seeds import aggregate_results
+from evenhand.launch.study.findings import answer
 from evenhand.launch.study.glue_section import glue_changes, glue_scores, glue_tasks, mean_of
 from evenhand.launch.study.measured import MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss
 from evenhand.launch.study.planted_section import planted_change, planted_groups
@@ -14,6 +15,13 @@ from evenhand.launch.study.printed import mismatches, printed_correlation, print
 from evenhand.launch.study.study_file import Section
 
 SCHEMA, SCHEMA_VERSION = "evenhand-study-results", 1
+_TEST_MEAN = ("label", "family", "effect_size", "confidence_interval", "effect_sizes")
+_FAMILY_MEAN = ("mean_absolute_effect_size", "confidence_interval", "mean_absolute_effect_sizes")
+_FAMILY_CHANGE = ("difference", "confidence_interval", "differences", "verdict", "worst_case")
+_TEST_CHANGE = (
+    "difference", "confidence_interval", "p_value", "p_value_holm", "difference_absolute", "confidence_interval_absolute", "verdict",
+    "differences", "over_seeds",
+)  # fmt: skip
 
 
 def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str]) -> dict[str, Any]:
@@ -45,14 +53,17 @@ def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str
         "students": measured.counts,
         "comparisons_corrected_for": measured.tests,
         "seat": [{"pooling": entry["pooling"], "stimuli": entry["stimuli"]} for entry in measured.entries],
-        "teacher": {"seat": teacher, "held_out_mlm_loss": teacher_loss(measured)},
+        "teacher": {"seat": _seat(teacher), "held_out_mlm_loss": teacher_loss(measured)},
         "arms": {name: _arm(arm, results.study.arms[name].core) for name, arm in measured.arms.items()},
         "comparisons": [_comparison(measured, one, other) for one, other in measured.comparisons],
         "other_settings": [_other_setting(measured, which) for which in range(1, len(measured.entries))],
         "sections": {section.name: _section(measured, section) for section in study.sections},
         "printed_averages_that_do_not_match": [asdict(mean) for mean in mismatches(study.sections)],
         "not_at_this_scale": dict(study.settings.without),
-        "teacher_changes": {name: dict(sides) for name, sides in results.teacher_changes.items()},
+        "teacher_changes": {
+            name: {side: _seat(aggregate_results([result])) for side, result in sides.items()}
+            for name, sides in results.teacher_changes.items()
+        },
         "planted": _planted(measured),
         "summary": summary,
         "pictures": pictures,
@@ -70,19 +81,43 @@ def _arm(arm: MeasuredArm, core: bool) -> dict[str, Any]:
         "reports": {str(seed): report.sha256 for seed, report in arm.reports.items()},
         "failed": {str(seed): log for seed, log in arm.failed.items()},
         "not_run_yet": list(arm.missing),
-        "seat": arm.mean,
-        "against_teacher": arm.against_teacher,
+        "seat": _seat(arm.mean),
+        "against_teacher": _changes(arm.against_teacher),
         "held_out_mlm_loss": {str(seed): loss for seed, loss in arm.losses().items()},
         "glue": {str(seed): scores for seed, scores in glue_scores(arm).items()},
     }
 
 
+def _seat(mean: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Means over seeds with their intervals, by test and family."""
+    if mean is None:
+        return None
+    return {
+        "runs": mean["runs"],
+        "tests": {name: _named(test, _TEST_MEAN) for name, test in mean["tests"].items()},
+        "families": {name: _named(family, _FAMILY_MEAN) for name, family in mean["families"].items()},
+    }
+
+
+def _changes(changes: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Differences by family."""
+    if changes is None:
+        return None
+    families = {name: _named(family, _FAMILY_CHANGE) for name, family in changes["families"].items()}
+    return {"runs": changes["runs"], "families": families}
+
+
+def _named(record: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: record[key] for key in keys}
+
+
 def _comparison(measured: MeasuredStudy, arm: str, against: str) -> dict[str, Any]:
     ratio = measured.per_nat(arm, against)
-    judged = of_family(measured, arm, against)
+    compared = measured.comparisons[arm, against].to_dict()
     return {
-        **measured.comparisons[arm, against].to_dict(),
-        "holds_after_holm": judged.holds if judged else None,
+        **compared,
+        "tests": {name: _named(test, _TEST_CHANGE) for name, test in compared["tests"].items()},
+        "answer": answer(measured, arm, against),
         "per_nat": asdict(ratio) if ratio else None,
     }
 
@@ -90,7 +125,8 @@ def _comparison(measured: MeasuredStudy, arm: str, against: str) -> dict[str, An
 def _other_setting(measured: MeasuredStudy, which: int) -> dict[str, Any]:
     entry = measured.entries[which]
     compared = [one.to_dict() for one in measured.other_entry(which).values()]
-    return {"pooling": entry["pooling"], "stimuli": entry["stimuli"], "comparisons": compared}
+    families = [{key: one[key] for key in ("arm", "against", "seeds", "families")} for one in compared]
+    return {"pooling": entry["pooling"], "stimuli": entry["stimuli"], "comparisons": families}
 
 
 def _section(measured: MeasuredStudy, section: Section) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from evenhand.launch.recipe import decisive_sections
@@ -18,145 +19,134 @@ MIXED_PARTS = {
     "teacher_logits": "the teacher's logits",
     "teacher_hidden": "the output embedding",
 }
+_TEACHER = ("teacher of the study", "")
 
 
-def reference_of(study: Study, name: str) -> str | None:
-    """The arm that an arm is compared with: the plain one of the same setting, else the study's baseline; ``None`` for the baseline.
+class Roles:
+    """The arms of one study by what they change.
 
-    The setting is all of a recipe but what treats the bias: supervision transforms, augmentation, a debiased teacher, loss terms that are
-    switched off. So mixup at weights 5/2/1 stands against plain distillation at 5/2/1 where the study has it.
+    Args:
+        study: at one scale.
     """
-    if name == study.baseline:
-        return None
-    arm = study.arms[name]
-    candidates = [study.baseline, *study.arms]
-    if is_treated(arm, study):
-        for other in candidates:
-            plain = study.arms[other]
-            if other != name and not is_treated(plain, study) and _same_setting(arm, plain):
-                return other
-    return study.baseline
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._recipes = {name: _flat(arm) for name, arm in study.arms.items()}
+        self._references = {name: self._reference(name) for name in study.arms}
+
+    def reference_of(self, name: str) -> str | None:
+        """The arm that an arm is compared with: the plain one of the same setting, else the study's baseline; ``None`` for the baseline.
+
+        The setting is all of a recipe but what treats the bias: supervision transforms, augmentation, a debiased teacher, loss terms that
+        are switched off. So mixup at weights 5/2/1 stands against plain distillation at 5/2/1 where the study has it.
+        """
+        return self._references[name]
+
+    def against_baseline(self, name: str) -> bool:
+        """Whether the arm is compared with the study's baseline."""
+        return self.reference_of(name) == self.study.baseline
+
+    def is_treated(self, name: str) -> bool:
+        """Whether an arm is more than plain distillation from the original teacher with every term of the baseline's loss."""
+        arm = self.study.arms[name]
+        extra = any(self._weight(name, term) and not self._weight(self.study.baseline, term) for term in TERMS)
+        transformed = any(getattr(arm.recipe, section).enabled for section in TRANSFORMS)
+        return bool(
+            transformed
+            or extra
+            or self._terms_without(name)
+            or arm.recipe.corpus.cda != "none"
+            or arm.teacher != ORIGINAL
+        )
+
+    def only_terms_changed(self, name: str) -> tuple[str, ...]:
+        """The terms switched off (``("ce",)``), where that is all by which an arm differs from what it is compared with; else ``()``."""
+        reference = self.reference_of(name)
+        if reference is None:
+            return ()
+        terms = self._terms_without(name)
+        changed = self._differences(name, reference)
+        return terms if changed == {("objective", f"alpha_{term}") for term in terms} else ()
+
+    def only_mixing(self, name: str) -> frozenset[str]:
+        """The parts that are mixed, where gender mixup of these parts is all by which an arm differs from what it is compared with and the
+        manner of mixing is the usual one; else empty."""
+        reference, mixup = self.reference_of(name), self.study.arms[name].recipe.mixup
+        if reference is None or not mixup.enabled:
+            return frozenset()
+        usual = self.study.arms[reference].recipe.mixup
+        own_manner = any(
+            getattr(mixup, key) != value for key, value in vars(usual).items() if key not in ("enabled", "mix")
+        )
+        elsewhere = any(section != "mixup" for section, _ in self._differences(name, reference))
+        return frozenset() if own_manner or elsewhere else frozenset(mixup.mix)
+
+    @cached_property
+    def proposed(self) -> str | None:
+        """The arm that the paper proposes, against the study's baseline: inputs and logits mixed, nothing else changed."""
+        found = (name for name in self.study.arms if self.only_mixing(name) == PROPOSED and self.against_baseline(name))
+        return next(found, None)
+
+    @cached_property
+    def controls(self) -> list[str]:
+        """Arms that mix unrelated word pairs in the proposed way."""
+        mixups = {name: arm.recipe.mixup for name, arm in self.study.arms.items()}
+        return [
+            name
+            for name, mixup in mixups.items()
+            if mixup.enabled
+            and str(mixup.pairs).split(":")[0] == "random"
+            and set(mixup.mix) == PROPOSED
+            and self.against_baseline(name)
+        ]
+
+    def pairs(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """(arm, what it is compared with) of every arm; and the proposed arm against each control, which asks whether it is about gender."""
+        pairs = [(name, reference) for name in names if (reference := self.reference_of(name)) is not None]
+        pairs += [] if self.proposed is None else [(self.proposed, control) for control in self.controls]
+        return list(dict.fromkeys(pairs))
+
+    def in_pictures(self, name: str) -> str:
+        """Of `model_cards.figures.arm_looks.ROLES`."""
+        if name in (self.study.baseline, self.proposed):
+            return "baseline" if name == self.study.baseline else "proposed"
+        return "core" if self.study.arms[name].core else "exploratory"
+
+    def _reference(self, name: str) -> str | None:
+        if name == self.study.baseline:
+            return None
+        if self.is_treated(name):
+            for other in (self.study.baseline, *self.study.arms):
+                if other != name and not self.is_treated(other) and self._same_setting(name, other):
+                    return other
+        return self.study.baseline
+
+    def _same_setting(self, name: str, plain: str) -> bool:
+        """Equal but for treatments; a weight of 0 is a term switched off, not another weight."""
+        weights = [(self._weight(name, term), self._weight(plain, term)) for term in TERMS]
+        if any(own and own != other for own, other in weights):
+            return False
+        ignored = {("objective", term) for term in TERMS} | {("corpus", "cda"), ("corpus", "cda_pairs")}
+        changed = self._differences(name, plain) - ignored
+        return all(section in (*TRANSFORMS, _TEACHER[0]) for section, _ in changed)
+
+    def _terms_without(self, name: str) -> tuple[str, ...]:
+        """Terms that the baseline's loss has and this arm's has not."""
+        missing = [term for term in TERMS if self._weight(self.study.baseline, term) and not self._weight(name, term)]
+        return tuple(term.removeprefix("alpha_") for term in missing)
+
+    def _differences(self, name: str, other: str) -> set[tuple[str, str]]:
+        """(section, key) in which two recipes differ, and ``_TEACHER`` for another teacher."""
+        one, two = self._recipes[name], self._recipes[other]
+        return {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)}
+
+    def _weight(self, name: str, term: str) -> float:
+        return getattr(self.study.arms[name].recipe.objective, term)
 
 
-def is_treated(arm: StudyArm, study: Study) -> bool:
-    """Whether an arm is more than plain distillation from the original teacher with every term of the baseline's loss."""
-    recipe, base = arm.recipe, study.arms[study.baseline].recipe
-    terms = terms_without(arm, study)
-    extra = any(_weight(recipe, term) and not _weight(base, term) for term in TERMS)
-    return bool(transform_of(arm) or terms or extra or _augmented(arm) or arm.teacher != ORIGINAL)
-
-
-def transform_of(arm: StudyArm) -> str | None:
-    """The enabled transform of the supervision: ``mixup``, ``equalisation``, ``counterfactual``, or ``None``."""
-    return next((name for name in TRANSFORMS if getattr(arm.recipe, name).enabled), None)
-
-
-def terms_without(arm: StudyArm, study: Study) -> tuple[str, ...]:
-    """Terms that the baseline's loss has and this arm's has not, e.g. ``("ce",)``."""
-    base = study.arms[study.baseline].recipe
-    return tuple(term.removeprefix("alpha_") for term in TERMS if _weight(base, term) and not _weight(arm.recipe, term))
-
-
-def mixed_parts(arm: StudyArm) -> frozenset[str]:
-    """What the mixup mixes; empty without it."""
-    return frozenset(arm.recipe.mixup.mix) if arm.recipe.mixup.enabled else frozenset()
-
-
-def only_terms_changed(study: Study, name: str) -> tuple[str, ...]:
-    """The terms switched off, where that is all by which an arm differs from what it is compared with; else ``()``."""
-    reference = reference_of(study, name)
-    if reference is None:
-        return ()
-    changed = _differences(study.arms[name], study.arms[reference])
-    terms = terms_without(study.arms[name], study)
-    return terms if changed == {("objective", f"alpha_{term}") for term in terms} else ()
-
-
-def only_mixing(study: Study, name: str) -> frozenset[str]:
-    """The parts that are mixed, where gender mixup of these parts is all by which an arm differs from what it is compared with and the
-    manner of mixing is that of the proposed arm; else empty."""
-    reference = reference_of(study, name)
-    arm = study.arms[name]
-    if reference is None or not arm.recipe.mixup.enabled:
-        return frozenset()
-    if any(section != "mixup" for section, _ in _differences(arm, study.arms[reference])):
-        return frozenset()
-    base = study.arms[reference].recipe.mixup
-    same = all(getattr(arm.recipe.mixup, key) == getattr(base, key) for key in _manner(base))
-    return mixed_parts(arm) if same else frozenset()
-
-
-def proposed_arm(study: Study) -> str | None:
-    """The arm that the paper proposes, against the study's baseline: inputs and logits mixed, nothing else changed."""
-    return next(
-        (name for name in study.arms if only_mixing(study, name) == PROPOSED and against_baseline(study, name)), None
-    )
-
-
-def control_arms(study: Study) -> list[str]:
-    """Arms that mix unrelated word pairs in the proposed way."""
-    return [
-        name
-        for name, arm in study.arms.items()
-        if arm.recipe.mixup.enabled
-        and str(arm.recipe.mixup.pairs).split(":")[0] == "random"
-        and mixed_parts(arm) == PROPOSED
-        and against_baseline(study, name)
-    ]
-
-
-def against_baseline(study: Study, name: str) -> bool:
-    """Whether the arm is compared with the study's baseline."""
-    return reference_of(study, name) == study.baseline
-
-
-def pairs_of(study: Study, names: Iterable[str]) -> list[tuple[str, str]]:
-    """(arm, what it is compared with) of every arm; and the proposed arm against each control, which asks whether it is about gender."""
-    pairs = [(name, reference) for name in names if (reference := reference_of(study, name)) is not None]
-    proposed = proposed_arm(study)
-    if proposed is not None:
-        pairs += [(proposed, control) for control in control_arms(study)]
-    return list(dict.fromkeys(pairs))
-
-
-def role_in_pictures(study: Study, name: str) -> str:
-    """Of `model_cards.figures.arm_looks.ROLES`."""
-    if name == study.baseline:
-        return "baseline"
-    if name == proposed_arm(study):
-        return "proposed"
-    return "core" if study.arms[name].core else "exploratory"
-
-
-def _manner(mixup: Any) -> list[str]:
-    """The keys of the section that say how is mixed, but for whether, and what."""
-    return [key for key in vars(mixup) if key not in ("enabled", "mix")]
-
-
-def _same_setting(arm: StudyArm, plain: StudyArm) -> bool:
-    """Equal but for treatments; a weight of 0 is a term switched off, not another weight."""
-    weights = [(_weight(arm.recipe, term), _weight(plain.recipe, term)) for term in TERMS]
-    if any(own and own != other for own, other in weights):
-        return False
-    ignored = {("objective", term) for term in TERMS} | {("corpus", "cda"), ("corpus", "cda_pairs")}
-    changed = _differences(arm, plain) - ignored
-    return all(section in (*TRANSFORMS, "teacher_of_study") for section, _ in changed)
-
-
-def _differences(arm: StudyArm, other: StudyArm) -> set[tuple[str, str]]:
-    """(section, key) of the recipes that differ, and ``("teacher_of_study", "")`` for another teacher."""
-    one, two = (_flat(decisive_sections(each.recipe.to_dict())) for each in (arm, other))
-    changed = {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)}
-    return changed | ({("teacher_of_study", "")} if arm.teacher != other.teacher else set())
-
-
-def _flat(recipe: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
-    return {(section, key): value for section, keys in recipe.items() for key, value in keys.items()}
-
-
-def _weight(recipe: Any, term: str) -> float:
-    return getattr(recipe.objective, term)
-
-
-def _augmented(arm: StudyArm) -> bool:
-    return arm.recipe.corpus.cda != "none"
+def _flat(arm: StudyArm) -> dict[tuple[str, str], Any]:
+    """(section, key) → value of what decides the student."""
+    sections = decisive_sections(arm.recipe.to_dict())
+    return {_TEACHER: arm.teacher} | {
+        (name, key): value for name, keys in sections.items() for key, value in keys.items()
+    }

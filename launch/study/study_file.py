@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from evenhand.launch.arms_file import changed
+from evenhand.launch.cohort_directory import SHARED
 from evenhand.launch.demo import PlantedTeacher
 from evenhand.launch.recipe import Recipe, apply_override, build_section, read_packaged_yaml, recipe_from_dict
 from evenhand.trainer.cohort import check_arm_names
@@ -288,6 +289,8 @@ def _expanded(entry: _StudyEntry, settings: Scale, seeds: int | None) -> dict[st
                 raise ValueError(f"arms.{pattern}: the arm {name} comes twice; its name needs {{value}}.")
             arms[name] = _arm(name, spec, settings, settings.changes.get(pattern, []), value, seeds)
     check_arm_names(arms)
+    if SHARED in arms:
+        raise ValueError(f"No arm can be called {SHARED}: that folder holds what arms share.")
     return arms
 
 

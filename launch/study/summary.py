@@ -6,39 +6,52 @@ from collections.abc import Callable
 
 from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.launch.results_tables import number
-from evenhand.launch.study.findings import direction, evidence, label_of, of_family, paper_text, price_text
+from evenhand.launch.study.findings import answer, evidence, label_of, of_family, paper_text, price_text
 from evenhand.launch.study.glue_section import glue_changes, glue_tasks
 from evenhand.launch.study.limits import limits_lines
 from evenhand.launch.study.measured import GENDER, MeasuredStudy
 from evenhand.launch.study.number_text import difference, estimate, interval, listed, plural
 from evenhand.launch.study.planted_section import planted_change, planted_groups
 from evenhand.launch.study.printed import printed_correlation
-from evenhand.launch.study.roles import (
-    MIXED_PARTS,
-    PROPOSED,
-    control_arms,
-    only_mixing,
-    only_terms_changed,
-    proposed_arm,
-)
+from evenhand.launch.study.roles import MIXED_PARTS, PROPOSED
 
 TERM_NAMES = {
     "ce": "the soft-target term L_ce", "mlm": "the masked-LM term L_mlm", "cos": "the cosine term L_cos", "mse": "the logit term L_mse",
 }  # fmt: skip
+_TAKEN_BACK = ", but the correction for the number of comparisons takes that back"
+_HERE = ", for these test words; other words could say otherwise"
 _WITHOUT = {
     "less": "{what} **amplifies** the measured bias: without it there is less",
     "more": "{what} **lowers** the measured bias: without it there is more",
-    "perhaps less": "{what} **may amplify** the measured bias, but the correction for the number of comparisons takes that back",
-    "perhaps more": "{what} **may lower** the measured bias, but the correction for the number of comparisons takes that back",
-    "unknown": "Whether {what} amplifies the measured bias **cannot be told**",
+    "less here": "{what} **amplifies** the measured bias" + _HERE,
+    "more here": "{what} **lowers** the measured bias" + _HERE,
+    "perhaps less": "{what} **may amplify** the measured bias" + _TAKEN_BACK,
+    "perhaps more": "{what} **may lower** the measured bias" + _TAKEN_BACK,
+    "unknown": "whether {what} amplifies the measured bias **cannot be told**",
 }
 _WITH = {
     "less": "{what} **lowers** the measured bias",
     "more": "{what} **raises** the measured bias",
-    "perhaps less": "{what} **may lower** the measured bias, but the correction for the number of comparisons takes that back",
-    "perhaps more": "{what} **may raise** the measured bias, but the correction for the number of comparisons takes that back",
-    "unknown": "Whether {what} changes the measured bias **cannot be told**",
+    "less here": "{what} **lowers** the measured bias" + _HERE,
+    "more here": "{what} **raises** the measured bias" + _HERE,
+    "perhaps less": "{what} **may lower** the measured bias" + _TAKEN_BACK,
+    "perhaps more": "{what} **may raise** the measured bias" + _TAKEN_BACK,
+    "unknown": "whether {what} changes the measured bias **cannot be told**",
 }
+_CONTROL = {
+    "less": "gender pairs leave less bias than unrelated pairs do, so the effect **is about gender**",
+    "more": "gender pairs leave **more** bias than unrelated pairs do",
+    "less here": "gender pairs leave less bias than unrelated pairs do, so the effect **is about gender**" + _HERE,
+    "more here": "gender pairs leave **more** bias than unrelated pairs do" + _HERE,
+    "perhaps less": "gender pairs may leave less bias than unrelated pairs" + _TAKEN_BACK,
+    "perhaps more": "gender pairs may leave more bias than unrelated pairs" + _TAKEN_BACK,
+    "unknown": "gender pairs and unrelated pairs **cannot be told apart**, so a change could as well be regularisation",
+}
+_KINDS = {
+    "less": "less bias", "more": "more bias", "less here": "less bias with these test words", "more here": "more bias with these test words",
+    "perhaps less": "less bias before the correction alone", "perhaps more": "more bias before the correction alone",
+    "unknown": "no difference that can be told",
+}  # fmt: skip
 
 
 def summary_lines(measured: MeasuredStudy) -> list[str]:
@@ -50,8 +63,8 @@ def summary_lines(measured: MeasuredStudy) -> list[str]:
     return ["## What the numbers say", "", *lines, ""]
 
 
-def _filled(sentences: dict[str, str], judged: Judgement | None, what: str) -> str:
-    text = sentences[direction(judged)].format(what=what)
+def _said(sentences: dict[str, str], measured: MeasuredStudy, what: str, arm: str, against: str | None = None) -> str:
+    text = sentences[answer(measured, arm, against)].format(what=what)
     return text[:1].upper() + text[1:]
 
 
@@ -90,7 +103,7 @@ def _planted(measured: MeasuredStudy) -> list[str]:
     """The planted scale, where the association is known: amplified by plain distillation? Lowered by the mixup?"""
     if not measured.results.planted:
         return []
-    baseline, name = measured.arms[measured.study.baseline], proposed_arm(measured.study)
+    baseline, name = measured.arms[measured.study.baseline], measured.roles.proposed
     sentences = []
     for group in planted_groups(measured.results.planted):
         change = planted_change(measured, baseline, group, None)
@@ -115,12 +128,11 @@ def _terms(measured: MeasuredStudy) -> list[str]:
     """What each term of the loss does: arms that differ in nothing but a term switched off."""
     sentences = []
     for name in measured.study.arms:
-        terms, reference = only_terms_changed(measured.study, name), measured.reference_of(name)
+        terms, reference = measured.roles.only_terms_changed(name), measured.reference_of(name)
         if len(terms) != 1 or not _is_own(measured, name):
             continue
         weights = "" if reference == measured.study.baseline else f" (against {label_of(measured, reference)})"
-        judged = of_family(measured, name)
-        text = f"{_filled(_WITHOUT, judged, TERM_NAMES[terms[0]])}{weights}: {evidence(measured, name)}."
+        text = f"{_said(_WITHOUT, measured, TERM_NAMES[terms[0]], name)}{weights}: {evidence(measured, name)}."
         sentences.append((terms[0] != "ce", text + paper_text(measured, name, reference)))
     return [text for _, text in sorted(sentences, key=lambda pair: pair[0])]
 
@@ -129,13 +141,14 @@ def _mixup(measured: MeasuredStudy) -> list[str]:
     """Does the proposed mixup lower bias, and at what price? At every setting at which it was run."""
     sentences = []
     for name in measured.study.arms:
-        if only_mixing(measured.study, name) != PROPOSED or not _is_own(measured, name):
+        if measured.roles.only_mixing(name) != PROPOSED or not _is_own(measured, name):
             continue
         reference = measured.reference_of(name)
         weights = "" if reference == measured.study.baseline else f" (against {label_of(measured, reference)})"
-        judged = of_family(measured, name)
         what = f"the proposed mixup, {label_of(measured, name)},"
-        text = f"{_filled(_WITH, judged, what)}{weights}: {evidence(measured, name)}. {price_text(measured, name)}"
+        text = (
+            f"{_said(_WITH, measured, what, name)}{weights}: {evidence(measured, name)}. {price_text(measured, name)}"
+        )
         sentences.append(text + paper_text(measured, name, reference))
     return sentences
 
@@ -144,40 +157,28 @@ def _parts(measured: MeasuredStudy) -> list[str]:
     """Which part of the mixup does it: the arms that mix other sets of parts, against plain distillation."""
     found: dict[str, list[str]] = {}
     for name in measured.study.arms:
-        parts = only_mixing(measured.study, name)
+        parts = measured.roles.only_mixing(name)
         plain = measured.reference_of(name) == measured.study.baseline
         if not parts or parts == PROPOSED or not plain or not _is_own(measured, name):
             continue
-        judged = of_family(measured, name)
         mixed = listed([MIXED_PARTS[part] for part in MIXED_PARTS if part in parts])
-        found.setdefault(direction(judged), []).append(f"{mixed} ({difference(judged)})")
+        found.setdefault(answer(measured, name), []).append(f"{mixed} ({difference(of_family(measured, name))})")
     if not found:
         return []
-    heads = {
-        "less": "less bias", "perhaps less": "less bias, taken back by the correction", "unknown": "no difference that can be told",
-        "perhaps more": "more bias, taken back by the correction", "more": "more bias",
-    }  # fmt: skip
-    parts = [f"{heads[kind]} with {listed(found[kind])}" for kind in heads if kind in found]
-    return [f"Mixing other parts, against plain distillation: {'; '.join(parts)}."]
+    said = [f"{words} with {listed(found[kind])}" for kind, words in _KINDS.items() if kind in found]
+    return [f"Mixing other parts, against plain distillation: {'; '.join(said)}."]
 
 
 def _control(measured: MeasuredStudy) -> list[str]:
     """Is it about gender? Unrelated pairs mixed the same way."""
-    name, sentences = proposed_arm(measured.study), []
-    for control in control_arms(measured.study):
+    name, sentences = measured.roles.proposed, []
+    for control in measured.roles.controls:
         if not _is_own(measured, control):
             continue
-        text = f"{_filled(_WITH, of_family(measured, control), 'mixing unrelated word pairs in the same way')}: {evidence(measured, control)}."
+        what = "mixing unrelated word pairs in the same way"
+        text = f"{_said(_WITH, measured, what, control)}: {evidence(measured, control)}."
         if name is not None and measured.comparison(name, control) is not None:
-            direct = of_family(measured, name, control)
-            said = {
-                "less": "Gender pairs leave less bias than unrelated pairs do, so the effect **is about gender**",
-                "more": "Gender pairs leave **more** bias than unrelated pairs do",
-                "perhaps less": "Gender pairs may leave less bias than unrelated pairs, but the correction takes that back",
-                "perhaps more": "Gender pairs may leave more bias than unrelated pairs, but the correction takes that back",
-                "unknown": "Gender pairs and unrelated pairs **cannot be told apart**, so a change could as well be regularisation",
-            }
-            text += f" {said[direction(direct)]}: {evidence(measured, name, control)}."
+            text += f" {_said(_CONTROL, measured, '', name, control)}: {evidence(measured, name, control)}."
         sentences.append(text)
     return sentences
 
@@ -208,7 +209,7 @@ def _depth(measured: MeasuredStudy) -> list[str]:
 
 def _quality(measured: MeasuredStudy) -> list[str]:
     """What the proposed mixup does to GLUE."""
-    name = proposed_arm(measured.study)
+    name = measured.roles.proposed
     if name is None or measured.reference_of(name) is None:
         return []
     tasks = glue_tasks(measured, [name, measured.study.baseline])
@@ -228,17 +229,17 @@ def _others(measured: MeasuredStudy) -> list[str]:
     """Everything that holds, or that the correction took back, at one glance."""
     kinds: dict[str, list[str]] = {}
     for name in measured.study.arms:
-        if measured.arms[name].same_as is None and (judged := of_family(measured, name)) is not None:
-            kinds.setdefault(direction(judged), []).append(f"{label_of(measured, name)} ({difference(judged)})")
-    said = {
-        "less": "less measured bias than the arm they are compared with",
-        "more": "more",
-        "perhaps less": "less before the correction alone",
-        "perhaps more": "more before the correction alone",
-    }
+        if _is_own(measured, name):
+            kinds.setdefault(answer(measured, name), []).append(
+                f"{label_of(measured, name)} ({difference(of_family(measured, name))})"
+            )
     total = sum(map(len, kinds.values()))
     if not total:
         return []
-    parts = [f"{len(kinds[kind])} have {words}: {listed(kinds[kind])}" for kind, words in said.items() if kind in kinds]
-    parts.append(f"{len(kinds.get('unknown', []))} cannot be told from it")
-    return [f"Of {plural(total, 'arm')} that were compared, {'; '.join(parts)}."]
+    parts = [
+        f"{len(kinds[kind])} with {words}: {listed(kinds[kind])}"
+        for kind, words in _KINDS.items()
+        if kind in kinds and kind != "unknown"
+    ]
+    parts.append(f"{len(kinds.get('unknown', []))} with {_KINDS['unknown']}")
+    return [f"Of {plural(total, 'arm')}, each against the arm it is compared with: {'; '.join(parts)}."]

@@ -1,6 +1,6 @@
 """The teachers of a study: made once, each in its own folder, and found there by every arm.
 
-    python -m evenhand.launch.study.teachers STUDY SCALE DIRECTORY [--seed N] [section.key=value …]
+python -m evenhand.launch.study.teachers STUDY SCALE DIRECTORY [--seed N] [section.key=value …]
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ def _planted_teacher(study: Study, seed: int, folder: Path) -> str:
     return str(teacher)
 
 
-def _changed_teacher(
-    study: Study, directory: StudyDirectory, name: str, seed: int, original: str, folder: Path
-) -> str:
+def _changed_teacher(study: Study, directory: StudyDirectory, name: str, seed: int, original: str, folder: Path) -> str:
     """A teacher made from the original one: debiased, as the scale's changes of the recipe say."""
     from evenhand.launch.debias_teacher import debias_teacher
 

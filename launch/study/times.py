@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,23 +11,22 @@ from dataclasses import asdict
 import torch
 
 from evenhand.evaluation.hardware import hardware
-from evenhand.launch.recipe import EvaluationSection, Recipe
-from evenhand.launch.study.calibration import (
+from evenhand.launch.recipe import EvaluationSection, Recipe, StudentSection
+from evenhand.launch.study.calibration import StepTime, TimedCohort, time_in_turns
+from evenhand.launch.study.evaluation_times import (
     EvaluationTime,
     GlueTime,
-    StepTime,
-    TimedCohort,
     WatchTime,
     stand_in_student,
     time_evaluation,
     time_glue,
-    time_in_turns,
     time_watch,
 )
 from evenhand.launch.study.ground import Ground
 from evenhand.launch.study.rates import CellSeconds, Finished, RatesFile, Shares
 from evenhand.launch.study.workload import CellWork, Workload
 from evenhand.trainer.device_support import device_type
+from evenhand.trainer.mlm_head import MLM_ONLY
 
 CELLS_BUDGET, EVALUATION_BUDGET, GLUE_BUDGET = 50.0, 25.0, 25.0
 """Seconds for timing steps of whole cells, the measures of one student, and GLUE."""
@@ -117,6 +117,12 @@ class StudyTimes:
 
         return self.file.get(StepTime, "teacher", kind, take)
 
+    def teacher_operations(self, recipe: Recipe) -> float:
+        """Operations of that training for each token."""
+        as_deep = StudentSection(layers=self.workload.teacher.layers)
+        mlm_only = dataclasses.replace(recipe, objective=MLM_ONLY, student=as_deep)
+        return self.workload.cell({"teacher": mlm_only}).arms["teacher"].own
+
     # -- evaluations ---------------------------------------------------------------------------------------------------
 
     def evaluation(self, section: EvaluationSection) -> EvaluationTime:
@@ -162,15 +168,16 @@ class StudyTimes:
 
     def _aside(self, work: CellWork, shares: Shares) -> float:
         """Held-out losses at the end, and where the recipe watches its students, at every evaluation; with what it measures there."""
-        watch, held_out = self.usual.watch, self.usual.corpus.held_out
-        tokens = (self.ground.corpus_tokens or 0) * held_out / (1 - held_out)
+        watch = self.usual.watch
+        tokens = (self.ground.sequences_of(self.usual.corpus, held_out=True) or 0) * self.ground.mean_length
         usual = shares.work.arms["one"]
         forwards = shares.teacher_per_token + shares.student_per_token / 3 * sum(
             arm.own / usual.own for arm in work.arms.values()
         )
         if not watch.every_steps:
             return tokens * forwards
-        seconds = self._watch().seconds * sum(arm.body / usual.body for arm in work.arms.values())
+        # the number of layers decides; parameters beyond the embeddings stand for it
+        seconds = self._watch().seconds * len(work.arms)
         n_evaluations = work.steps // watch.every_steps + 1
         return (n_evaluations + 1) * (tokens * forwards + seconds)
 

@@ -24,7 +24,7 @@ from evenhand.trainer.masking import XlmMasking
 from evenhand.trainer.randomness import generator_for
 from evenhand.trainer.supervision import SupervisionTransform
 
-MICRO_BATCHES = 6
+MICRO_BATCHES = 4
 """Micro-batches of a sample in which operations are counted."""
 
 ADAM_BYTES, WEIGHT_BYTES = 12, 4
@@ -41,13 +41,13 @@ class ArmWork:
         student: forward and backward of the student.
         targets: products with the vocabulary that the teacher does for this arm alone, at the rows that its transform changes.
         parameters: of the student.
-        body: operations of one forward of the student's body, by which evaluations are compared.
+        teacher: the teacher's pass that this arm would need alone.
     """
 
     student: float
     targets: float
     parameters: int
-    body: float
+    teacher: float
 
     @property
     def own(self) -> float:
@@ -65,6 +65,7 @@ class CellWork:
         arms: by name.
         steps: of the optimiser.
         tokens: that each student sees.
+        gpus: that share each step's tokens evenly.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class CellWork:
     arms: Mapping[str, ArmWork]
     steps: int
     tokens: float
+    gpus: int = 1
 
     @property
     def operations(self) -> float:
@@ -133,11 +135,12 @@ class Workload:
 
     Args:
         ground: teacher, tokenizer and text of the scale.
-        processes: that a training of this scale has.
+        processes: that a training of this scale has: an optimiser step has the micro-batches of all.
+        gpus: of this machine that they run on; 1 also without any.
     """
 
-    def __init__(self, ground: Ground, processes: int = 1) -> None:
-        self.ground, self.processes = ground, processes
+    def __init__(self, ground: Ground, processes: int = 1, gpus: int = 1) -> None:
+        self.ground, self.processes, self.gpus = ground, processes, gpus
         self.teacher = ModelShape.of(ground.teacher.config)
         self._students: dict[str, tuple[ModelShape, int]] = {}
 
@@ -148,7 +151,9 @@ class Workload:
 
     def _masking(self, training: dict) -> XlmMasking:
         tokenizer, counts = self.ground.tokenizer, self.ground.token_counts
-        settings = {key.removeprefix("mlm_"): training[key] for key in ("mlm_probability", "mlm_smoothing") if key in training}
+        settings = {
+            key.removeprefix("mlm_"): training[key] for key in ("mlm_probability", "mlm_smoothing") if key in training
+        }
         return XlmMasking(counts, tokenizer.mask_token_id, tokenizer.all_special_ids, **settings)
 
     def kind(self, recipes: Mapping[str, Recipe]) -> str:
@@ -168,31 +173,31 @@ class Workload:
         """The work of one training of these arms.
 
         Raises:
-            ValueError: a student or a transform that cannot be made, naming the arm.
+            ValueError, FileNotFoundError: a student or a transform that cannot be made, naming the arm.
         """
         some = next(iter(recipes.values()))
-        steps = steps_of(some, self.ground.corpus_sequences, self.processes)
+        steps = steps_of(some, self.ground.sequences_of(some.corpus), self.processes)
         batches = self.micro_batches(some)[:MICRO_BATCHES]
         tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
-        shared, arms = 0.0, {}
+        arms: dict[str, ArmWork] = {}
         prepared: dict[str, list[dict]] = {}
         for name, recipe in recipes.items():
             try:
                 supervision = supervision_here(recipe, self.ground)
                 shape, parameters = self.student(recipe)
-            except ValueError as error:
-                raise ValueError(f"Arm {name}: {error}") from None
+            except (ValueError, FileNotFoundError) as error:
+                raise type(error)(f"Arm {name}: {error}") from None
             prepared[name] = [
                 self._prepared(batch, recipe, supervision, number) for number, batch in enumerate(batches)
             ]
             own = sum(self._own(shape, ready) for ready in prepared[name])
             targets = sum(self.teacher.decoder(_rows_of_twins(ready)) for ready in prepared[name])
-            arms[name] = ArmWork(own / tokens, targets / tokens, parameters, shape.body(_lengths(batches)) / tokens)
+            alone = sum(self._shared([ready], [recipe.objective]) for ready in prepared[name])
+            arms[name] = ArmWork(own / tokens, targets / tokens, parameters, alone / tokens)
         objectives = [recipe.objective for recipe in recipes.values()]
-        for index in range(len(batches)):
-            shared += self._shared([of_arm[index] for of_arm in prepared.values()], objectives)
+        shared = sum(self._shared(of_batch, objectives) for of_batch in zip(*prepared.values(), strict=True))
         seen = self.ground.mean_length * steps * batch_size(some, self.processes)
-        return CellWork(self.kind(recipes), shared / tokens, arms, steps, seen)
+        return CellWork(self.kind(recipes), shared / tokens, arms, steps, seen, self.gpus)
 
     def student(self, recipe: Recipe) -> tuple[ModelShape, int]:
         """Sizes of an arm's student, and its parameters; no weight is made."""
@@ -248,11 +253,21 @@ class Workload:
         return total
 
 
-_SPEED_KEYS = (
-    *("train_sampling_strategy", "fp16", "bf16", "tf32", "optim", "torch_compile", "gradient_checkpointing"),
-    *("head_chunk_size", "length_pieces", "teacher_dtype", "use_cpu"),
-)
-"""Of a recipe's ``training``: what changes the time of a step and not what is computed."""
+_SPEED_KEYS = [
+    "train_sampling_strategy",
+    "fp16",
+    "bf16",
+    "tf32",
+    "optim",
+    "torch_compile",
+    "gradient_checkpointing",
+    "head_chunk_size",
+    "length_pieces",
+    "teacher_dtype",
+    "use_cpu",
+    "mlm_probability",
+]
+"""Of a recipe's ``training``: what the time of a step depends on, beside its batch."""
 
 
 def _cost(recipe: Recipe) -> dict:

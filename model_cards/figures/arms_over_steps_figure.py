@@ -76,6 +76,11 @@ def draw_arms_over_steps_figure(curves: Sequence[ArmCurve], path: str | Path, te
     return save(figure, path)
 
 
+def drawn_steps(curve: ArmCurve) -> tuple[int, ...]:
+    """The steps at which every seed of an arm has a number: those that its line goes through."""
+    return _Drawn.of(curve).steps
+
+
 def arms_over_steps_alt(curves: Sequence[ArmCurve], teacher: float | None = None) -> str:
     """Alternative text of the picture: first and last mean of each arm that stands out."""
     parts = []

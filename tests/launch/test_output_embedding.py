@@ -1,16 +1,13 @@
 """The section on why mixing the output embedding raises SEAT: its pairs, its numbers and what it says of each explanation."""
 
-import copy
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
+from twin_reports import ARMS, HIDDEN, INPUTS, LOGITS, PROPOSED, ROW, make_study, report, results_of
 
-from evenhand.evaluation import EvaluationReport, Seat
 from evenhand.evaluation.arm_comparisons import Judgement
-from evenhand.evaluation.stimuli import GENDER_TESTS
-from evenhand.launch.recipe import recipe_from_dict
 from evenhand.launch.study.output_embedding import output_embedding_section, printed_rise
 from evenhand.launch.study.output_embedding_explanations import EXPLANATIONS, judge, verdict_on
 from evenhand.launch.study.output_embedding_numbers import (
@@ -22,70 +19,6 @@ from evenhand.launch.study.output_embedding_numbers import (
     together,
 )
 from evenhand.launch.study.results import StudyResults
-from evenhand.launch.study.study_file import Scale, Section, Study, StudyArm
-
-INPUTS, LOGITS, HIDDEN = "student_inputs", "teacher_logits", "teacher_hidden"
-PROPOSED = {"mixup": {"enabled": True, "mix": [INPUTS, LOGITS]}}
-ARMS = {
-    "plain": {},
-    "hidden": {"mixup": {"enabled": True, "mix": [HIDDEN]}},
-    "proposed": PROPOSED,
-    "all": {"mixup": {"enabled": True, "mix": [HIDDEN, LOGITS, INPUTS]}},
-}
-ROW = {"C6": 1.2, "C6b": 0.4, "C7": -0.7, "C7b": 1.5, "C8": 0.6, "C8b": 1.4}
-
-
-def make_study(arms=ARMS, teachers=None, printed=None):
-    made = {}
-    for name, changes_ in arms.items():
-        recipe = recipe_from_dict({"teacher": {"path": "t"}, "corpus": {"sources": [{"path": "c"}]}, **changes_})
-        made[name] = StudyArm(name, f"the {name} arm", recipe, (teachers or {}).get(name, "original"), 3)
-    section = Section("table2", "t", "q", arms=tuple(made), printed=printed or {})
-    return Study("s", "S", "tiny", next(iter(made)), made, (section,), Scale("a note", {}))
-
-
-@pytest.fixture(scope="module")
-def seat():
-    evaluator = Seat(families=["gender"])
-    n = len(evaluator.loaded_stimuli.distinct_sentences)
-    return evaluator.result_of(np.random.default_rng(0).standard_normal((n, 12))).to_dict()
-
-
-@pytest.fixture
-def report(seat):
-    """A function that makes a report whose SEAT and twin distances tell the same story."""
-
-    def make(numerator=0.03, denominator=0.03, word=0.3, other=0.02, cosine=0.5, loss=4.0, names=1.0, twins=True):
-        result, tests = copy.deepcopy(seat), {}
-        for name in GENDER_TESTS:
-            top = numerator * (names if name in ("sent-weat6", "sent-weat7b", "sent-weat8b") else 1.0)
-            test = result["tests"][name]
-            factor = top / denominator / test["effect_size"]
-            test["effect_size"] = top / denominator
-            for of_set in test["without_word"].values():
-                for missing in of_set:
-                    of_set[missing] *= factor
-            parts = {"means": {"X": 0.04 + top, "Y": 0.04}, "numerator": top, "denominator": denominator}
-            tests[name] = {"label": test["label"], **parts, "effect_size": top / denominator}
-        mean = float(np.mean([abs(tests[name]["effect_size"]) for name in GENDER_TESTS]))
-        result["families"]["gender"]["mean_absolute_effect_size"] = mean
-        result["anisotropy"]["mean_cosine"] = cosine
-        values = {"word_cosine_distance": word, "other_cosine_distance": other, "pooled_cosine_distance": 0.1}
-        scores = [{"key": key, "value": value} for key, value in (values | {"word_share": 0.5}).items()]
-        sides = {"model": {"scores": scores, "tests": tests}, "reference": {"scores": scores, "tests": tests}}
-        measures = {"seat": [{"pooling": "mean", "model": result, "reference": result}]}
-        if twins:
-            measures["twin_distance"] = [{"pooling": "mean", **sides}]
-        return EvaluationReport(
-            {
-                "model": {"weights_sha256": "m"},
-                "reference": {"weights_sha256": "r"},
-                "measures": measures,
-                "training": {"held_out_mlm_loss": {"student": loss, "teacher": 3.0}},
-            }
-        )
-
-    return make
 
 
 def row_of(lines, title):
@@ -108,7 +41,7 @@ def test_pairs_are_told_by_the_recipes_and_not_by_names():
     assert output_embedding_section(StudyResults(make_study({"plain": {}, "proposed": PROPOSED}), {})) == []
 
 
-def test_the_two_parts_add_up_to_the_change_of_mean_d(report):
+def test_the_two_parts_add_up_to_the_change_of_mean_d():
     one, other = numbers_of(report(numerator=0.02, denominator=0.01)), numbers_of(report(0.03, 0.03))
     change = changes(one, other)
     assert change["mean"] == pytest.approx(2 - 1)
@@ -120,25 +53,11 @@ def test_the_two_parts_add_up_to_the_change_of_mean_d(report):
     assert negative["numerator"] == pytest.approx(negative["mean"]) == pytest.approx(-1 / 3)
 
 
-def test_names_terms_distances_and_loss_are_compared(report):
+def test_names_terms_distances_and_loss_are_compared():
     change = changes(numbers_of(report(names=1.5, word=0.15, loss=4.25)), numbers_of(report()))
     assert (change["names"], change["terms"], change["mean"]) == pytest.approx((0.5, 0.0, 0.25))
     assert change["names_over_terms"] == pytest.approx(0.5) and change["loss"] == pytest.approx(0.25)
     assert change["word"] == pytest.approx(math.log(0.5)) and change["other"] == 0
-
-
-def results_of(report, with_output, without, n=8, noise=0.01, printed=None, arms=("hidden", "plain")):
-    """Seeds whose numbers vary by `noise`, as shares; the two arms by the same share and a tenth of it apart."""
-    draw = np.random.default_rng(1)
-    seeds = {arm: {} for arm in arms}
-    for seed in range(n):
-        common = 1 + noise * draw.standard_normal(6)
-        for arm, numbers in zip(arms, (with_output, without), strict=True):
-            own = common * (1 + noise / 10 * draw.standard_normal(6))
-            base = {"numerator": 0.03, "denominator": 0.03, "word": 0.3, "other": 0.02, "cosine": 0.5, "loss": 4.0}
-            values = {key: value * factor for (key, value), factor in zip((base | numbers).items(), own, strict=True)}
-            seeds[arm][seed] = report(**values)
-    return StudyResults(make_study(printed=printed), seeds)
 
 
 def verdicts(results):
@@ -146,10 +65,8 @@ def verdicts(results):
     return {one.explanation.name: one.verdict for one in judge(by_seed)}
 
 
-def test_explanations_are_judged_by_what_was_put_in(report):
-    results = results_of(
-        report, {"numerator": 0.025, "denominator": 0.02, "word": 0.2, "other": 0.015, "loss": 4.1}, {}
-    )
+def test_explanations_are_judged_by_what_was_put_in():
+    results = results_of({"numerator": 0.025, "denominator": 0.02, "word": 0.2, "other": 0.015, "loss": 4.1}, {})
     assert verdicts(results) == {
         "nothing new in the target": "contradicted",
         "the sets move apart": "contradicted",
@@ -163,21 +80,21 @@ def test_explanations_are_judged_by_what_was_put_in(report):
     text = "\n".join(lines)
     assert "- *d is a ratio*: **supported**." in text and "supported: *d is a ratio*, *a worse student*" in text
     assert "**Is there a rise?** Yes: mean \\|d\\| changes by +0.2" in text
-    opposite = verdicts(results_of(report, {"cosine": 0.6, "other": 0.03, "word": 0.3}, {}))
+    opposite = verdicts(results_of({"cosine": 0.6, "other": 0.03, "word": 0.3}, {}))
     assert opposite["a narrower cone"] == opposite["gender moves to the context"] == "supported"
     assert opposite["nothing new in the target"] == "supported"
 
 
-def test_what_varies_too_much_is_not_told_and_the_detectable_change_stands_beside_it(report):
+def test_what_varies_too_much_is_not_told_and_the_detectable_change_stands_beside_it():
     printed = {"hidden": {**ROW, "C6": 1.26}, "plain": ROW}
-    results = results_of(report, {"other": 0.0201}, {}, n=3, noise=0.5, printed=printed)
+    results = results_of({"other": 0.0201}, {}, n=3, apart=0.3, printed=printed)
     assert set(verdicts(results).values()) == {"cannot tell"}
     text = "\n".join(output_embedding_section(results))
     assert (
         "**Is there a rise?** Cannot be told" in text
         and ", more than any rise in the paper, to be found with 80 % power" in text
     )
-    fallen = output_embedding_section(results_of(report, {"numerator": 0.01}, {}))
+    fallen = output_embedding_section(results_of({"numerator": 0.01}, {}))
     assert any(line.startswith("**Is there a rise?** No, a fall") for line in fallen)
 
 
@@ -204,8 +121,8 @@ def test_the_rule_of_verdicts(stays, low, high, p, expected):
     assert verdict_on(explanation, judgement(low, high, p)) == expected
 
 
-def test_holm_is_over_all_explanations(report):
-    results = results_of(report, {"numerator": 0.029}, {}, n=5)
+def test_holm_is_over_all_explanations():
+    results = results_of({"numerator": 0.029}, {}, n=5)
     by_seed = changes_by_seed(results, OutputPair("hidden", "plain"))
     judged = judge(by_seed)
     p = {
@@ -220,8 +137,8 @@ def test_holm_is_over_all_explanations(report):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_tables_print_means_and_t_intervals_of_the_given_reports(report):
-    results = results_of(report, {"cosine": 0.53}, {}, n=4)
+def test_tables_print_means_and_t_intervals_of_the_given_reports():
+    results = results_of({"cosine": 0.53}, {}, n=4)
     lines = output_embedding_section(results)
     by_seed = changes_by_seed(results, OutputPair("hidden", "plain"))
     values = [change["cosine"] for change in by_seed.values()]
@@ -250,9 +167,9 @@ def test_tables_print_means_and_t_intervals_of_the_given_reports(report):
     assert halfway == pytest.approx(1 - math.sqrt(1 - first / 2), abs=0.02) and "50 % of the distance" in told[0]
 
 
-def test_pairs_are_averaged_over_seeds_that_all_of_them_have(report):
-    one = results_of(report, {"cosine": 0.6}, {"cosine": 0.5}, n=4, noise=0)
-    two = results_of(report, {"cosine": 0.55}, {"cosine": 0.5}, n=3, noise=0, arms=("all", "proposed"))
+def test_pairs_are_averaged_over_seeds_that_all_of_them_have():
+    one = results_of({"cosine": 0.6}, {"cosine": 0.5}, n=4, noise=0, apart=0)
+    two = results_of({"cosine": 0.55}, {"cosine": 0.5}, n=3, noise=0, apart=0, arms=("all", "proposed"))
     results = StudyResults(one.study, {**one.reports, **two.reports})
     pairs = output_pairs(results.study)
     overall = together([changes_by_seed(results, pair) for pair in pairs])
@@ -261,7 +178,7 @@ def test_pairs_are_averaged_over_seeds_that_all_of_them_have(report):
     assert [cell.split(" ")[0] for cell in cells[1:4]] == ["+0.1000", "+0.0500", "+0.0750"]
 
 
-def test_what_is_missing_is_said(report):
+def test_what_is_missing_is_said():
     study = make_study()
     nothing = output_embedding_section(StudyResults(study, {}))
     assert nothing[-2].startswith(

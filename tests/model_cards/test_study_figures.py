@@ -119,6 +119,7 @@ def test_a_sweep_has_every_seed_the_means_their_intervals_the_teacher_and_r(draw
     assert plain_lines(bias, BLUE) == [[(6, 0.8), (6, 1.3)], [(12, 0.5), (12, 1.1)]]
     assert [set(line.get_ydata()) for line in bias.lines if line.get_label() == "teacher"] == [{0.85}]
     assert bias.get_title(loc="left") == "Pearson r = -0.82, 95 % interval [-0.95, -0.50], 3 arms"
+    assert 4.5 in [line.get_ydata()[0] for line in loss.lines if line.get_label() == "teacher"]
     assert marked(loss, "o") == approx([(6, 5.2), (1, 6.0)]) and "nats" in loss.get_ylabel()
     assert [text.get_text() for text in loss.get_xticklabels()] == ["1", "6", "12"] and loss.get_xscale() == "linear"
     hollow = [
