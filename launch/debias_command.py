@@ -72,7 +72,14 @@ def debiasing_table(facts: dict, seat: dict) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     stimuli = before["stimuli"].get("name", before["stimuli"].get("source"))
-    return "\n".join([f"SEAT of the teacher before and after debiasing ({before['pooling']} pooling, stimuli {stimuli}):", *lines, "", *_losses(facts, seat)])
+    return "\n".join(
+        [
+            f"SEAT of the teacher before and after debiasing ({before['pooling']} pooling, stimuli {stimuli}):",
+            *lines,
+            "",
+            *_losses(facts, seat),
+        ]
+    )
 
 
 def _losses(facts: dict, seat: dict) -> list[str]:
@@ -84,7 +91,9 @@ def _losses(facts: dict, seat: dict) -> list[str]:
         f"{start['projection']:.4g} -> {best['projection']:.4g}, drift {best['drift']:.4g}); {sentences['kept_of_each_kind']} sentences of each kind.",
     ]
     if mlm["before"] is not None:
-        lines.append(f"Held-out MLM loss {mlm['before']:.3f} -> {mlm['after']:.3f} {mlm['unit']} ({mlm['n_targets']} targets).")
+        lines.append(
+            f"Held-out MLM loss {mlm['before']:.3f} -> {mlm['after']:.3f} {mlm['unit']} ({mlm['n_targets']} targets)."
+        )
     if seat["stereotype_words_of_the_tests"]:
         words = seat["stereotype_words_of_the_tests"]
         lines.append(

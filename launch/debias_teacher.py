@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evenhand.evaluation import Seat
 from evenhand.evaluation.evaluators import ready
-from evenhand.evaluation.models import tokenizer_sha256, weights_sha256
+from evenhand.evaluation.models import tokenizer_sha256
 from evenhand.launch.circumstances import circumstances
 from evenhand.launch.debias_section import DebiasSection
 from evenhand.launch.debiased_facts import DEBIASED_FILE
@@ -34,7 +34,7 @@ DEBIASING_FILE = "debiasing.json"
 SEAT_FILE = "seat_before_after.json"
 ORIGINAL = "original"
 """Folder of a teacher that was given a masked-LM head before it was debiased."""
-METHOD = "context-debias (Kaneko & Bollegala 2021), corrected form"
+METHOD = "context-debias (Kaneko and Bollegala 2021), corrected form"
 
 
 def debias_teacher(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
@@ -70,7 +70,8 @@ def debias_teacher(recipe: Recipe, output_dir: str | Path) -> RunDirectory:
     hashes = input_hashes(recipe, documents, teacher, None)
     decided = {name: value for name, value in asdict(recipe.debias).items() if not name.endswith("_words")}
     hashes |= {"word lists": words.sha256, "debias settings": _sha256(decided)}
-    run.claim(recipe, hashes)
+    # what is this machine's decides nothing: a run may go on elsewhere
+    run.claim(dataclasses.replace(recipe, training={}), hashes)
     if _finished(run) and _measured_so(run, seat):
         return run
     ran_with = circumstances()
@@ -237,7 +238,9 @@ def _losses(trainer: ContextDebiasTrainer) -> list[dict]:
     """Per epoch the unweighted terms and their weighted sum: of training (means over its steps) and of the dev set; epoch 0 is the teacher as it was."""
     epochs: dict[int, dict] = {}
     for entry in trainer.state.log_history:
-        of_epoch = epochs.setdefault(round(entry.get("epoch") or 0), {"step": entry["step"], "train": None, "dev": None})
+        of_epoch = epochs.setdefault(
+            round(entry.get("epoch") or 0), {"step": entry["step"], "train": None, "dev": None}
+        )
         if "eval_loss" in entry:
             of_epoch["dev"] = {name: entry[f"eval_{name}"] for name in ("loss", "projection", "drift")}
         elif "projection" in entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from transformers import BertTokenizerFast, PreTrainedModel, PreTrainedTokenizer
 from evenhand.trainer.teacher import LoadedTeacher
 
 CONTINUATION = "##"
+PRUNED_FILE = "evenhand_pruned_vocabulary.json"
 
 
 def prune_vocabulary(
@@ -68,6 +70,12 @@ def prune_vocabulary(
 def _lower_cases(tokenizer: PreTrainedTokenizerBase) -> bool:
     normalizer = tokenizer.backend_tokenizer.normalizer
     return normalizer is not None and normalizer.normalize_str("A") == "a"
+
+
+def read_pruned_facts(path: str) -> dict | None:
+    """What was done to the vocabulary of the encoder at ``path``: ``teacher`` (whose it is), ``origin`` and sizes; None if nothing was."""
+    file = Path(path) / PRUNED_FILE
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def pruned_card(original: str, licence: str | None, facts: dict) -> str:

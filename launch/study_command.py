@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     only = [name.strip() for name in options.only.split(",")] if options.only else None
     study = load_study(options.study, options.scale, only=only, seeds=options.seeds, overrides=overrides)
     directory = StudyDirectory(options.output_dir or Path("runs") / f"{study.name}-{study.scale}")
-    check_arms(study)
+    check_arms(study, planned=options.plan)
     job = StudyJob(study, directory, options.study, overrides, _environment(options, study.settings.accelerate))
     if options.reports is not None:
         print(f"study {study.name}: {_take_over(job, options.reports)} reports taken over from {options.reports}")
@@ -94,12 +94,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _work(options: argparse.Namespace, job) -> int:
     from evenhand.launch.launchers import make_launcher
+    from evenhand.launch.study.measure_checks import check_measures
     from evenhand.launch.study.page import write_page
     from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
     slurm = [word for word in options.slurm if word not in job.overrides]
     stopped = False
     if not options.page_only:
+        check_measures(job.study, job.missing(), job.directory)
         launcher = make_launcher(
             options.launcher,
             job.directory.path,

@@ -9,6 +9,7 @@ from accelerate import PartialState
 
 from evenhand.launch.debiased_facts import read_debiased_facts
 from evenhand.launch.origins import UNKNOWN, teacher_origin
+from evenhand.launch.pruned_vocabulary import read_pruned_facts
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import RunDirectory, save_model_folder
 from evenhand.launch.training_facts import held_out_loss, machine_arguments
@@ -75,8 +76,10 @@ def _train_head(recipe: Recipe, run: RunDirectory, teacher: LoadedTeacher, corpu
         )
     held_out = held_out_loss(teacher.model, teacher.tokenizer, corpus, recipe)[0]
     if PartialState().is_main_process:
+        pruned = read_pruned_facts(section.path)
+        name = pruned["teacher"] if pruned else section.path
         facts = {
-            "teacher": section.path,
+            "teacher": name,
             "steps": section.mlm_steps,
             "trained": section.mlm_train,
             "learning_rate": section.mlm_learning_rate,
@@ -85,8 +88,9 @@ def _train_head(recipe: Recipe, run: RunDirectory, teacher: LoadedTeacher, corpu
             **({"from_frequencies": True} if section.mlm_from_frequencies else {}),
             **({"training": section.mlm_training} if section.mlm_training else {}),
             "held_out_mlm_loss": held_out,
-            "note": f"The teacher {section.path} had no masked-LM head; one was trained for {section.mlm_steps} steps.",
-            "origin": teacher_origin(section.path, section.revision),
+            "note": f"The teacher {name} had no masked-LM head; one was trained for {section.mlm_steps} steps.",
+            "origin": pruned["origin"] if pruned else teacher_origin(section.path, section.revision),
+            **({"vocabulary": {key: pruned[key] for key in ("vocabulary", "of", "coverage")}} if pruned else {}),
             **spent.total(),
         }
         save_model_folder(run.teacher, teacher.model, teacher.tokenizer, extra={MLM_HEAD_FILE: facts})

@@ -98,9 +98,7 @@ def choose_sentences(
         "kept_of_each_kind": each,
         "train": len(train),
         "dev": len(dev),
-        "words_in_train": {
-            name: sum(len(s.spans) for s in train if s.kind == kind) for kind, name in enumerate(KINDS)
-        },
+        "words_in_train": {name: sum(len(s.spans) for s in train if s.kind == kind) for kind, name in enumerate(KINDS)},
     }
     return DebiasSentences(train, dev, report)
 

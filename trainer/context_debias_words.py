@@ -42,7 +42,9 @@ class DebiasWords:
                 raise ValueError(f"The list of {name} words ({source}) is empty; give at least one word.")
         both = sorted({*self.male} & {*self.female})
         if both:
-            raise ValueError(f"{', '.join(both)} stands in the male and in the female list; keep each word on one side.")
+            raise ValueError(
+                f"{', '.join(both)} stands in the male and in the female list; keep each word on one side."
+            )
 
     @classmethod
     def load(
@@ -78,7 +80,9 @@ def _load(name: str, given: str | list[str]) -> tuple[tuple[str, ...], str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise ValueError(f"The list of {name} words, {given}, is not UTF-8 text; give a file with one word a line.") from None
+        raise ValueError(
+            f"The list of {name} words, {given}, is not UTF-8 text; give a file with one word a line."
+        ) from None
     words = _distinct(line.split("#")[0] for line in lines)
     spaced = next((word for word in words if any(c in word for c in " \t,;{[")), None)
     if spaced is not None:
@@ -126,7 +130,10 @@ class CompiledWords:
     def _add(self, number: int, name: str, source: str) -> dict:
         words, unknown, taken = getattr(self.words, name), [], []
         for word in words:
-            forms = [self.tokenizer.encode(form, add_special_tokens=False) for form in self._boundaries.forms(word, "variants")]
+            forms = [
+                self.tokenizer.encode(form, add_special_tokens=False)
+                for form in self._boundaries.forms(word, "variants")
+            ]
             if not forms[0] or self.tokenizer.unk_token_id in forms[0]:
                 unknown.append(word)
                 continue
@@ -140,7 +147,9 @@ class CompiledWords:
                     taken.append(word)
         used = len(words) - len(unknown) - len(taken)
         if not used:
-            raise ValueError(f"The teacher's tokenizer knows none of the {name} words ({source}); give words of its vocabulary.")
+            raise ValueError(
+                f"The teacher's tokenizer knows none of the {name} words ({source}); give words of its vocabulary."
+            )
         report = {"source": source, "n_words": len(words), "n_used": used, "unknown": unknown}
         return report | ({"also_of_a_side": taken} if number == STEREOTYPES else {})
 

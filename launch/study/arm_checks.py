@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 
-from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
+import torch
+from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, PreTrainedModel
 
+from evenhand.launch.study.ground import teacher_sizes
 from evenhand.launch.study.study_file import Study
 from evenhand.launch.study.teachers import base_recipe
 from evenhand.trainer import load_teacher, make_student
@@ -14,13 +17,22 @@ from evenhand.trainer.teacher import check_widths
 _FEW_WORDS = 50
 
 
-def check_arms(study: Study) -> None:
+def check_arms(study: Study, planned: bool = False) -> None:
     """Make every arm's student once, of a teacher with the shape of the real one.
+
+    Args:
+        planned: nothing will be trained, so a teacher whose sizes are known need not be here.
 
     Raises:
         ValueError: an arm whose student cannot be made; all of them are named in one line. FileNotFoundError: the teacher is not there.
     """
-    teacher = _like_the_teacher(study)
+    with torch.device("meta") if planned else nullcontext():
+        problems = _problems(study, _like_the_teacher(study, planned))
+    if problems:
+        raise ValueError(f"Study {study.name}: {len(problems)} arms are not possible: {' | '.join(problems)}")
+
+
+def _problems(study: Study, teacher: PreTrainedModel) -> list[str]:
     problems = []
     for arm in study.arms.values():
         try:
@@ -28,12 +40,13 @@ def check_arms(study: Study) -> None:
             check_widths(student, teacher, arm.recipe.objective.alpha_cos)
         except ValueError as error:
             problems.append(f"{arm.name}: {error}")
-    if problems:
-        raise ValueError(f"Study {study.name}: {len(problems)} arms are not possible: {' | '.join(problems)}")
+    return problems
 
 
-def _like_the_teacher(study: Study) -> PreTrainedModel:
+def _like_the_teacher(study: Study, planned: bool) -> PreTrainedModel:
     planted = study.settings.planted
+    if planted is None and planned:
+        return AutoModelForMaskedLM.from_config(teacher_sizes(base_recipe(study))[0])
     if planted is None:
         section = base_recipe(study).teacher
         return load_teacher(section.path, section.revision).model

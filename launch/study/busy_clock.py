@@ -11,6 +11,9 @@ import torch
 IDLE = 0.1
 """Share of the machine's processors that is left idle while others take nothing away from a computation."""
 
+PATIENCE = 4.0
+"""How many times as long a budget may last on a machine that does other things."""
+
 
 @dataclass(frozen=True)
 class Took:
@@ -44,6 +47,13 @@ class BusyClock:
         self._on_cpu = device.type == "cpu"
         self._cores = psutil.cpu_count() or 1
         self._idle, self._own, self._wall = psutil.cpu_times().idle, time.process_time(), time.perf_counter()
+
+    def spent(self) -> float:
+        """Seconds that count against a budget: those that this process had, or a quarter of those that passed if that is more."""
+        wall = time.perf_counter() - self._wall
+        return (
+            max((time.process_time() - self._own) / torch.get_num_threads(), wall / PATIENCE) if self._on_cpu else wall
+        )
 
     def took(self) -> Took:
         """Since its making."""

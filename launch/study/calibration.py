@@ -22,7 +22,7 @@ from evenhand.trainer.device_support import device_type, precision_advice
 from evenhand.trainer.mlm_head import MLM_ONLY
 
 FEWEST, MOST = 2, 5
-"""Micro-batches that are timed, after one that warms up; fewer of slow ones."""
+"""Micro-batches that are timed, after one that warms up; of those that take long a single one."""
 SECONDS = 4.0
 """After which no further micro-batch of a composition is timed."""
 
@@ -149,10 +149,12 @@ class TimedCohort:
 def time_in_turns(cohorts: Sequence[TimedCohort]) -> list[StepTime]:
     """The usual time of each cohort, all timed in turns so that what else the machine does weighs on all alike."""
     found: list[list[StepTime]] = [[] for _ in cohorts]
+    clock = BusyClock(cohorts[0].device)
     for cohort in cohorts:
         cohort.one()  # memory is reserved and kernels are chosen in it
-    start, clock = time.perf_counter(), BusyClock(cohorts[0].device)
-    while len(found[0]) < FEWEST or (len(found[0]) < MOST and time.perf_counter() - start < SECONDS * len(cohorts)):
+    fewest = FEWEST if clock.spent() < SECONDS * len(cohorts) else 1
+    clock = BusyClock(cohorts[0].device)
+    while len(found[0]) < fewest or (len(found[0]) < MOST and clock.spent() < SECONDS * len(cohorts)):
         for times, cohort in zip(found, cohorts, strict=True):
             times.append(cohort.one())
     slowed = clock.took().slowed  # over all of it: what the system says of its processors is too coarse for one step

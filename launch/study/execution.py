@@ -243,7 +243,10 @@ class StudyJob:
 
     def _teacher_change(self, name: str) -> dict | None:
         file = self.directory.teacher(self.study, name, 0) / "seat_before_after.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        if not file.is_file():
+            return None
+        seat = json.loads(file.read_text(encoding="utf-8"))
+        return {when: seat[when] for when in ("before", "after")}
 
 
 def _module(name: str) -> tuple[str, str]:

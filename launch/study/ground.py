@@ -28,24 +28,23 @@ from transformers import (
 
 from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.launch.demo import planted_config
-from evenhand.launch.hub_cache import HubDataset
+from evenhand.launch.hub_cache import HubModel
 from evenhand.launch.planted_corpus import PlantedCorpus
-from evenhand.launch.planted_tokenizer import SPECIAL_TOKENS, build_tokenizer
+from evenhand.launch.planted_tokenizer import build_tokenizer
 from evenhand.launch.pruned_vocabulary import prune_vocabulary
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.study.study_file import PlantedScale
+from evenhand.launch.study.text_sample import TextSample
 from evenhand.trainer.corpus_settings import CorpusSettings
-from evenhand.trainer.documents import Documents
 from evenhand.trainer.sequences import MIN_TOKENS, SequenceRules
 from evenhand.trainer.teacher import LoadedTeacher, load_tokenizer, resolve_model_path
 from evenhand.trainer.word_pairs import WordPairs
 
-SAMPLE_BYTES, PIECE_BYTES = 1 << 20, 1 << 15
-"""Text that lengths are taken from, in pieces from all over the corpus."""
-STREAMED_DOCUMENTS = 500
 PLANTED_DOCUMENTS = 2_000
 """Of a small planted corpus, for the vocabulary and the lengths of any."""
 ASSUMED_SEQUENCES = 2_000
+LOOKED_AT = 1_000
+"""Sequences that words of pairs are counted in."""
 
 PUBLISHED = {"bert-base-uncased": BertConfig, "google-bert/bert-base-uncased": BertConfig}
 """Teachers whose sizes are known without their files: the configuration's defaults are theirs."""
@@ -108,11 +107,12 @@ class Ground:
     def _with_pair(self, pairs: str) -> float:
         """Share of the sequences that hold a word of ``pairs``."""
         compiled = WordPairs.load(pairs).compile(self.tokenizer, unequal="skip")
+        some = self.sequences[:: max(1, len(self.sequences) // LOOKED_AT)]
         found = 0
-        for sequence in self.sequences:
+        for sequence in some:
             ids = torch.as_tensor(sequence).unsqueeze(0)
             found += compiled.occurrences(ids, ids, torch.ones_like(ids)).n_words > 0
-        return found / len(self.sequences)
+        return found / len(some)
 
     @property
     def token_counts(self) -> torch.Tensor:
@@ -140,9 +140,9 @@ def ground_of(
     """
     if planted is not None:
         return _planted_ground(recipe, planted)
-    config, tokenizer, notes = _sizes(recipe)
+    config, tokenizer, notes = teacher_sizes(recipe)
     try:
-        texts = _Texts.of(recipe)
+        texts = TextSample.of(recipe)
         loss = ""
     except FileNotFoundError as error:
         texts, loss = None, str(error)
@@ -167,19 +167,23 @@ def ground_of(
 # -- teachers ------------------------------------------------------------------------------------------------------------
 
 
-def _sizes(recipe: Recipe) -> tuple[PretrainedConfig, PreTrainedTokenizerBase | None, tuple[str, ...]]:
-    """Configuration and tokenizer of the teacher; only the published sizes of one that is not here."""
+def teacher_sizes(recipe: Recipe) -> tuple[PretrainedConfig, PreTrainedTokenizerBase | None, tuple[str, ...]]:
+    """Configuration and tokenizer of the recipe's teacher; of one that is not here the published sizes without a tokenizer, and a note that says so.
+
+    Raises:
+        FileNotFoundError: it is not here, and its sizes are not known.
+    """
     path, revision = recipe.teacher.path, recipe.teacher.revision
+    if path in PUBLISHED and HubModel(path, revision).missing():  # a plan fetches nothing
+        return PUBLISHED[path](), None, (f"Teacher {path} is not here; its published sizes stand in for it.",)
     resolved = resolve_model_path(path)
     folder = Path(resolved) / "0_Transformer"  # older sentence-transformers layout
     resolved = str(folder) if folder.is_dir() else resolved
     try:
         return AutoConfig.from_pretrained(resolved, revision=revision), load_tokenizer(resolved, path, revision), ()
     except (OSError, ValueError) as error:
-        if path not in PUBLISHED:
-            reason = " ".join(str(error).split())[:200]
-            raise FileNotFoundError(f"Teacher {path} is not here, so nothing can be timed: {reason}") from None
-    return PUBLISHED[path](), None, (f"Teacher {path} is not here; its published sizes stand in for it.",)
+        reason = " ".join(str(error).split())[:200]
+        raise FileNotFoundError(f"Teacher {path} is not here, so nothing can be timed: {reason}") from None
 
 
 def _random(config: PretrainedConfig) -> PreTrainedModel:
@@ -189,7 +193,7 @@ def _random(config: PretrainedConfig) -> PreTrainedModel:
 
 
 def _cut_down(
-    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, texts: _Texts, recipe: Recipe, size: int
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, texts: TextSample, recipe: Recipe, size: int
 ) -> tuple[PretrainedConfig, PreTrainedTokenizerBase]:
     """With the vocabulary that a sample of the text would give: of the same size, and hardly other lengths."""
     sequences, _ = texts.sequences(tokenizer, recipe.corpus.max_length)
@@ -201,65 +205,15 @@ def _cut_down(
 
 
 def _made_up_tokenizer(size: int) -> BertTokenizerFast:
-    """A vocabulary of ``size`` in which the words of the ten pairs are words."""
-    words = [*SPECIAL_TOKENS, *dict.fromkeys(word.lower() for pair in WordPairs.builtin().pairs for word in pair)]
+    """A vocabulary of ``size`` in which the words of the ten pairs and of the built-in stimuli are words."""
+    pairs = [word.lower() for pair in WordPairs.builtin().pairs for word in pair]
+    known = build_tokenizer(pairs, also=builtin_stimuli().distinct_sentences).get_vocab()
+    words = sorted(known, key=known.get)[:size]
     words += [f"word{number}" for number in range(size - len(words))]
     return BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}, do_lower_case=True)
 
 
 # -- text ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """A sample of a corpus: of each source its texts, the bytes they are of, and the bytes of all of it, by its weight (None: a stream does not
-    say)."""
-
-    sources: list[tuple[list[str], int, float | None]]
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> _Texts:
-        """Raises FileNotFoundError where a source is not there."""
-        section = recipe.corpus
-        for source in section.sources:
-            # a plan fetches no corpus
-            if source.hub and (missing := HubDataset(source.hub, (source.name,), source.revision).missing()):
-                raise FileNotFoundError(f"Data set {source.hub} is not here ({missing}).")
-        opened = [source.open(section.streaming) for source in section.sources]
-        if section.streaming:
-            taken = [list(itertools.islice(documents.stream(), STREAMED_DOCUMENTS)) for documents in opened]
-            return cls([(texts, max(1, sum(map(len, texts))), None) for texts in taken])
-        whole = sum(documents.n_bytes() for documents in opened)
-        found = []
-        for documents in opened:
-            parts = _spread(documents, SAMPLE_BYTES * documents.n_bytes() / max(whole, 1))
-            texts = [text for part in parts for text in part.stream()]
-            n_bytes = max(1, sum(part.n_bytes() for part in parts))
-            found.append((texts, n_bytes, documents.n_bytes() * documents.source.weight))
-        return cls(found)
-
-    def sequences(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[list[list[int]], list[float]]:
-        """Sequences of all sources by the corpus's rules, and of each source the tokens a byte of its text."""
-        rules, kept, per_byte = SequenceRules(max_length), [], []
-        for texts, n_bytes, _ in self.sources:
-            of_source = [ids for text in texts for ids in rules.sequences(text, tokenizer, Counter())]
-            kept += of_source
-            per_byte.append(sum(map(len, of_source)) / n_bytes)
-        if not kept:
-            raise ValueError("A sample of the corpus gave no sequence; check corpus.sources and the tokenizer.")
-        return kept, per_byte
-
-    def total(self, per_byte: Sequence[float]) -> float | None:
-        """Tokens of all sources; None of a stream."""
-        sizes = [size for _, _, size in self.sources]
-        return None if None in sizes else sum(size * rate for size, rate in zip(sizes, per_byte, strict=True))
-
-
-def _spread(documents: Documents, n_bytes: float) -> list[Documents]:
-    """Parts from all over a source, of about ``n_bytes`` together."""
-    ranges = documents.ranges(PIECE_BYTES)
-    wanted = min(len(ranges), max(1, round(n_bytes / PIECE_BYTES)))
-    return [documents.part(*ranges[i * len(ranges) // wanted]) for i in range(wanted)]
 
 
 def _planted_ground(recipe: Recipe, planted: PlantedScale) -> Ground:

@@ -145,6 +145,8 @@ def make_plan(job: StudyJob) -> Plan:
     with _threads(job.environment) as at_a_time:
         cells = [_here(cell, launched) for cell in job.cells()]
         times = _times(job, launched)
+        if cells:
+            times.report(f"plan: counting the operations of {len(cells)} trainings …")
         works = _works(cells, times.workload)
         finished = finished_cells(directory, times.workload, times.file.machine)
         seconds = times.cells(zip(works, (cell.recipes for cell in cells), strict=True), finished)

@@ -21,14 +21,14 @@ class MeasuringPlan:
         seconds: of their measures but for GLUE, the teacher's beside theirs included.
         glue_runs: students whom GLUE is measured of.
         glue_seconds: of theirs and, once a training, of their teacher's.
-        not_counted: what the seconds leave out, and why, a phrase each.
+        notes: what the seconds leave out or estimate, a sentence each.
     """
 
     reports: int
     measures_seconds: float
     glue_runs: int
     glue_seconds: float
-    not_counted: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def seconds(self) -> float:
@@ -59,18 +59,18 @@ def measuring_plan(
         try:
             taken = times.evaluation(section)
             measures += taken.seconds * forwards
-            gaps |= dict.fromkeys(f"{name} (no time to time it)" for name in taken.untimed)
+            gaps |= dict.fromkeys(f"Not counted: {name}, which there was no time to time." for name in taken.untimed)
         except (ValueError, FileNotFoundError) as error:
-            gaps[f"the measures of {len(recipes)} students ({error})"] = None
+            gaps[f"Not counted: the measures but GLUE ({error})"] = None
         settings = section.measures.get("glue")
         if settings is not None:
             runs += len(recipes)
             try:
                 taken = times.glue(settings)
                 glue += taken.seconds * forwards * len(settings.get("seeds", (0,)))
-                gaps |= dict.fromkeys(f"{task} is counted like the other tasks of GLUE" for task in taken.untimed)
+                gaps |= dict.fromkeys(f"{task} counts as GLUE's timed tasks do, by examples." for task in taken.untimed)
             except (ValueError, FileNotFoundError) as error:
-                gaps[f"GLUE ({error})"] = None
+                gaps[f"Not counted: GLUE ({error})"] = None
     return MeasuringPlan(len(set(missing.values())), measures, runs, glue, tuple(gaps))
 
 

@@ -108,7 +108,7 @@ def _sums(plan: Plan) -> list[str]:
     if plan.at_a_time > 1:
         rows.append(["", _time(plan.seconds / plan.at_a_time), f"{plan.at_a_time} at a time"])
     lines = _table(["what would run", "time", ""], rows, left=(0, 2))
-    lines += [f"Not in it: {what}." for what in measuring.not_counted]
+    lines += measuring.notes
     if plan.slowed >= BUSY:
         lines.append(
             f"The machine had other work while this was timed: everything took {plan.slowed:.1f} times as long. The times above are those of a "

@@ -22,7 +22,7 @@ from evenhand.launch.errors import exit_code
 from evenhand.launch.origins import teacher_origin
 from evenhand.launch.planted_corpus import PlantedCorpus
 from evenhand.launch.planted_tokenizer import build_tokenizer
-from evenhand.launch.pruned_vocabulary import prune_vocabulary, pruned_card
+from evenhand.launch.pruned_vocabulary import PRUNED_FILE, prune_vocabulary, pruned_card
 from evenhand.launch.recipe import Recipe, recipe_from_dict
 from evenhand.launch.run_directory import RunDirectory, save_model_folder, write_json
 from evenhand.launch.study.directory import StudyDirectory
@@ -30,8 +30,6 @@ from evenhand.launch.study.study_file import ORIGINAL, TO_BE_FILLED_IN, Study, l
 from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer import load_teacher
 from evenhand.trainer.corpus import prepare_corpus
-
-PRUNED_FILE = "evenhand_pruned_vocabulary.json"
 
 
 def make_teachers(study: Study, directory: StudyDirectory, seed: int, names: list[str]) -> dict[str, str]:
@@ -90,11 +88,10 @@ def _prune(recipe: Recipe, size: int, folder: Path, cache: Path) -> None:
     section = recipe.corpus
     counts = prepare_corpus(section.sources, teacher.tokenizer, section, cache, section.workers).token_counts
     encoder, tokenizer, facts = prune_vocabulary(teacher, counts, size, builtin_stimuli().distinct_sentences)
-    licence = teacher_origin(recipe.teacher.path, recipe.teacher.revision)["licence"]["licence"]
-    shown = recipe.teacher.path
+    name, origin = recipe.teacher.path, teacher_origin(recipe.teacher.path, recipe.teacher.revision)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    save_model_folder(folder, encoder, tokenizer, extra={PRUNED_FILE: facts | {"teacher": shown}})
-    write_text(folder / "README.md", pruned_card(shown, licence, facts))
+    save_model_folder(folder, encoder, tokenizer, extra={PRUNED_FILE: facts | {"teacher": name, "origin": origin}})
+    write_text(folder / "README.md", pruned_card(name, origin["licence"]["licence"], facts))
 
 
 def _planted_teacher(study: Study, seed: int, folder: Path) -> str:

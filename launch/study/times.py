@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 
@@ -12,6 +11,7 @@ import torch
 
 from evenhand.evaluation.hardware import hardware
 from evenhand.launch.recipe import EvaluationSection, Recipe, StudentSection
+from evenhand.launch.study.busy_clock import BusyClock
 from evenhand.launch.study.calibration import StepTime, TimedCohort, time_in_turns
 from evenhand.launch.study.evaluation_times import (
     EvaluationTime,
@@ -49,7 +49,7 @@ class StudyTimes:
     ) -> None:
         self.workload, self.usual, self.file = workload, usual, file
         self.ground: Ground = workload.ground
-        self._report = report or (lambda line: print(line, file=sys.stderr, flush=True))
+        self.report = report or (lambda line: print(line, file=sys.stderr, flush=True))
         self._student = None
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ class StudyTimes:
         """Teacher's pass and one student, apart."""
         work = self.workload.cell({"one": self.usual})
         if not self.file.known("alone", work.kind):
-            self._report("plan: timing steps of one student, and of two on one teacher's pass …")
+            self.report("plan: timing steps of one student, and of two on one teacher's pass …")
             batches = self.workload.micro_batches(self.usual)
             cohorts = [self._cohort({"one": self.usual}, batches)]
             cohorts += [self._cohort({"one": self.usual, "two": self.usual}, batches)]
@@ -83,22 +83,22 @@ class StudyTimes:
             some[work.kind] = work, recipes
         known = {cell.kind for cell in finished}
         timed: dict[str, StepTime] = {}
-        begun = time.perf_counter()
+        clock = BusyClock(torch.device(str(self.file.machine["device"])))
         for kind in sorted(set(weights) - known, key=lambda kind: -weights[kind]):
             work, recipes = some[kind]
             if kind == shares.work.kind:
                 timed[kind] = shares.one
-            elif self.file.known("step", kind) or self._affordable(work, recipes, shares, begun):
+            elif self.file.known("step", kind) or self._affordable(work, recipes, shares, clock):
                 timed[kind] = self.file.get(StepTime, "step", kind, lambda r=recipes: self._step(r))
         return CellSeconds(shares, timed, finished, lambda work: self._aside(work, shares))
 
-    def _affordable(self, work: CellWork, recipes: Mapping[str, Recipe], shares: Shares, begun: float) -> bool:
+    def _affordable(self, work: CellWork, recipes: Mapping[str, Recipe], shares: Shares, clock: BusyClock) -> bool:
         batch = self.workload.micro_batches(next(iter(recipes.values())))[0]
-        step = shares.step_time(work).seconds(int(batch["attention_mask"].sum()), 1) * shares.one.slowed
-        return time.perf_counter() - begun + STEPS_OF_A_TIMING * step <= CELLS_BUDGET
+        step = shares.step_time(work).seconds(int(batch["attention_mask"].sum()), 1)
+        return clock.spent() + STEPS_OF_A_TIMING * step <= CELLS_BUDGET
 
     def _step(self, recipes: Mapping[str, Recipe]) -> StepTime:
-        self._report(f"plan: timing steps of {', '.join(recipes)} …")
+        self.report(f"plan: timing steps of {', '.join(recipes)} …")
         batches = self.workload.micro_batches(next(iter(recipes.values())))
         return time_in_turns([self._cohort(recipes, batches)])[0]
 
@@ -109,7 +109,7 @@ class StudyTimes:
         """Masked-LM training of the teacher itself; ``recipe`` gives its micro-batches."""
         kind = self.workload.kind({"one": recipe})
         if not self.file.known("teacher", kind):
-            self._report("plan: timing steps of the teacher's own training …")
+            self.report("plan: timing steps of the teacher's own training …")
 
         def take() -> StepTime:
             batches = self.workload.micro_batches(recipe)
@@ -135,7 +135,7 @@ class StudyTimes:
         plain["measures"] = {name: settings for name, settings in section.measures.items() if name != "glue"}
         sizes = self._evaluation_sizes(plain)
         if not self.file.known("evaluation", sizes):
-            self._report("plan: timing the evaluation of a student …")
+            self.report("plan: timing the evaluation of a student …")
         return self.file.get(
             EvaluationTime,
             "evaluation",
@@ -152,7 +152,7 @@ class StudyTimes:
         plain = {key: value for key, value in settings.items() if key not in ("store", "progress")}
         sizes = self._evaluation_sizes(plain)
         if not self.file.known("glue", sizes):
-            self._report("plan: timing GLUE on a few examples of each task …")
+            self.report("plan: timing GLUE on a few examples of each task …")
         return self.file.get(GlueTime, "glue", sizes, lambda: time_glue(plain, self.student, self.ground, GLUE_BUDGET))
 
     @property
@@ -184,7 +184,7 @@ class StudyTimes:
     def _watch(self) -> WatchTime:
         sizes = self._evaluation_sizes(self.usual.watch.measures)
         if not self.file.known("watch", sizes):
-            self._report("plan: timing what is measured while a student trains …")
+            self.report("plan: timing what is measured while a student trains …")
         return self.file.get(WatchTime, "watch", sizes, lambda: time_watch(self.usual, self.student, self.ground))
 
 

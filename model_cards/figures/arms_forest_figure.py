@@ -22,6 +22,7 @@ _ROW_HEIGHT = 0.22
 _WIDEST = 2.5
 """The axis has room for intervals up to so many times the median's reach; longer ones end in an arrow, and their ends stand at the right."""
 _SHADE = "#e3e3e3"
+_ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def draw_arms_forest_figure(
     ticks = []
     for y, line in zip(range(len(lines) - 1, -1, -1), lines, strict=True):
         if isinstance(line, str):
-            _write(axes, 0, y, plain(line, 60), fontsize=8.5, fontweight="bold", x_shift=-4, ha="right")
+            _write(axes, 0, y, plain(line, 60), fontsize=8.5, fontweight="bold", bbox=_ON_WHITE)
         else:
             ticks.append((y, _name(line[0], others), line[1].stands_out))
             _draw_row(axes, *line, y)
@@ -161,7 +162,7 @@ def _numbers(row: ArmDifference) -> str:
     return f"{row.difference:+.3f} {ends}" + (f", n = {len(row.of_seeds)}" if row.of_seeds else "")
 
 
-def _write(axes: Axes, x: float, y: float, text: str, x_shift: int = 5, **style) -> None:
+def _write(axes: Axes, x: float, y: float, text: str, **style) -> None:
     """Text at a share of the axes' width and the height of a row."""
-    place = {"xycoords": ("axes fraction", "data"), "xytext": (x_shift, 0), "textcoords": "offset points"}
+    place = {"xycoords": ("axes fraction", "data"), "xytext": (5, 0), "textcoords": "offset points"}
     axes.annotate(text, (x, y), **place, va="center", annotation_clip=False, **style)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 
 from evenhand.model_cards.figures.arm_looks import ArmLook, arm_looks
 from evenhand.model_cards.figures.canvas import LINE_WIDTH, canvas, save
@@ -125,7 +126,9 @@ class _Drawn:
 def _draw(axes: Axes, one: _Drawn, look: ArmLook) -> None:
     width = 0.9 if look.is_grey else 1.5 * LINE_WIDTH if look.stands_out else LINE_WIDTH
     if not look.is_grey:
-        axes.fill_between(one.steps, one.lowest, one.highest, color=look.colour, alpha=0.13, linewidth=0, zorder=0.6)
+        # Five bands on top of each other: faint, and told apart by their edges.
+        fill, edge = to_rgba(look.colour, 0.1 if look.stands_out else 0.05), to_rgba(look.colour, 0.4)
+        axes.fill_between(one.steps, one.lowest, one.highest, facecolor=fill, edgecolor=edge, linewidth=0.6, zorder=0.6)
     style = (
         {}
         if look.is_grey

@@ -17,8 +17,8 @@ ARMS_TRADEOFF_CAPTION = (
     "Quality to the right, association upwards: one point an arm, the mean over its seeds (their number in brackets). The baseline and the proposed "
     "arm are bold, other planned arms in colour, all these with intervals (an arrow: longer than the picture); hollow circles are exploratory arms."
 )
-_WIDEST = 3.5
-"""Times the range of the points that an axis may be long, so that long whiskers do not press the points together."""
+_WIDEST = 2.5
+"""Times the range of the arms that an axis may be long, so that long whiskers and a far teacher do not press them together."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,21 @@ def draw_arms_tradeoff_figure(points: Sequence[ArmPoint], quality: Quality, path
         raise ValueError("the picture of bias against quality needs an arm that has both")
     looks = arm_looks([point.role for point in points])
     figure, axes = canvas(8.4, height_for(len(points), at_least=4.8))
-    with_whiskers = [point for point, look in zip(points, looks, strict=True) if not look.is_grey]
-    axes.set_xlim(limits([p.quality for p in points], [p.quality_interval for p in with_whiskers], _WIDEST))
-    axes.set_ylim(limits([p.bias for p in points], [p.bias_interval for p in with_whiskers], _WIDEST))
-    for point, look in zip(points, looks, strict=True):
-        if not look.is_grey:
+    _set_limits(axes, points, looks)
+    places = [_within(axes, point) for point in points]
+    for point, place, look in zip(points, places, looks, strict=True):
+        if not look.is_grey and place == (point.quality, point.bias):
             _whiskers(axes, point, look)
         axes.plot(
-            [point.quality], [point.bias], look.marker, color=look.colour, markerfacecolor=look.face, zorder=look.height,
+            *place, look.marker, color=look.colour, markerfacecolor=look.face, zorder=look.height, clip_on=False,
             markersize=9 if look.stands_out else 6,
         )  # fmt: skip
     better = "higher is better" if quality.higher_is_better else "lower is better"
     axes.set_xlabel(f"{plain(quality.label, 60)}; {better}")
     axes.set_ylabel("mean |d|, six gender tests; lower is less association")
     axes.grid(color="#eeeeee", linewidth=0.6)
-    label_right(axes, [(point.quality, point.bias) for point in points], [_label(point) for point in points], looks)
+    labels = [_label(point, place) for point, place in zip(points, places, strict=True)]
+    label_right(axes, places, labels, looks)
     return save(figure, path)
 
 
@@ -109,6 +109,23 @@ def arms_tradeoff_alt(points: Sequence[ArmPoint], quality: Quality) -> str:
     )
 
 
+def _set_limits(axes: Axes, points: Sequence[ArmPoint], looks: Sequence[ArmLook]) -> None:
+    """Axes on which every arm lies; whiskers, and a teacher far from its students, may go beyond."""
+    arms = [point for point in points if point.role != "teacher"] or points
+    reaching = [point for point, look in zip(points, looks, strict=True) if not look.is_grey]
+    teacher = [point for point in points if point.role == "teacher"]
+    near = ([point.quality for point in teacher], [point.bias for point in teacher])
+    axes.set_xlim(limits([p.quality for p in arms], [p.quality_interval for p in reaching], _WIDEST, near[0]))
+    axes.set_ylim(limits([p.bias for p in arms], [p.bias_interval for p in reaching], _WIDEST, near[1]))
+
+
+def _within(axes: Axes, point: ArmPoint) -> tuple[float, float]:
+    """Where the point is drawn: at its numbers, or at the edge nearest to them."""
+    ends = ((point.quality, axes.get_xlim()), (point.bias, axes.get_ylim()))
+    x, y = (min(max(value, low), high) for value, (low, high) in ends)
+    return x, y
+
+
 def _whiskers(axes: Axes, point: ArmPoint, look: ArmLook) -> None:
     style = {"alpha": 0.55, "zorder": look.height - 0.5}
     if point.quality_interval is not None:
@@ -117,5 +134,7 @@ def _whiskers(axes: Axes, point: ArmPoint, look: ArmLook) -> None:
         draw_whisker(axes, point.bias_interval, point.quality, look.colour, upright=True, **style)
 
 
-def _label(point: ArmPoint) -> str:
+def _label(point: ArmPoint, place: tuple[float, float]) -> str:
+    if place != (point.quality, point.bias):
+        return f"{plain(point.label, 12)}: {point.bias:.3f} at {point.quality:.2f}, beyond"
     return point.label if point.role == "teacher" else f"{plain(point.label, 34)} ({point.seeds})"

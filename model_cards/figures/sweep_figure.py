@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +9,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import offset_copy
 
-from evenhand.model_cards.figures.canvas import LINE_WIDTH, STYLES, legend_above, plain, save, stacked_canvas
-from evenhand.model_cards.figures.cut_whiskers import limits
+from evenhand.model_cards.figures.canvas import STYLES, legend_above, plain, save, stacked_canvas
+from evenhand.model_cards.figures.cut_whiskers import draw_level, draw_whisker, limits
 
 SWEEP_CAPTION = (
     "mean |d| of the six gender tests along the sweep: every seed a small point, the mean of each arm with its interval over words and seeds, the teacher "
-    "a dotted line. r is over the arms' means; the interval of an arm says how sure its mean is, not whether two arms differ."
+    "a dotted line (an arrow: longer than the picture). r is over the arms' means; the interval of an arm says how sure its mean is, not whether two arms differ."
 )
 _CROWDED = 0.04
 """Neighbours nearer than this share of the whole range cannot be told apart on a linear axis."""
+_WIDEST = 3
+"""Times the range of the seeds that an axis may be long, so that long whiskers and a far teacher do not flatten the sweep."""
 _SEEDS_LEFT = -5
 """Points (1/72 inch) by which the seeds stand left of their mean, which would hide them."""
 _BIAS, _LOSS = "mean |d|, six gender tests", "held-out loss (nats)"
@@ -130,13 +131,16 @@ def _draw_panel(axes: Axes, sweep: Sweep, places: dict, rows: list, teacher: flo
     """Points of each seed, the means joined by a line where the values are numbers, intervals, the teacher."""
     (colour, marker), level = STYLES[0], f"{100 * sweep.level:g} %"
     beside = offset_copy(axes.transData, fig=axes.figure, x=_SEEDS_LEFT, units="points")
+    _set_scale(axes, list(places.values()))
+    drawn = [value for _, values, _ in rows for value in values]
+    axes.set_ylim(limits(drawn, [interval for _, _, interval in rows], _WIDEST, [] if teacher is None else [teacher]))
     means = [(places[point.value], float(np.mean(values)), point) for point, values, _ in rows]
     if not isinstance(rows[0][0].value, str):
         axes.plot([x for x, _, _ in means], [y for _, y, _ in means], color=colour, linewidth=1, alpha=0.6)
     for (x, _, _), (_, values, interval) in zip(means, rows, strict=True):
         axes.plot([x] * len(values), values, ".", color=colour, markersize=4, alpha=0.55, transform=beside)
         if interval is not None:
-            axes.plot([x, x], interval, color=colour, linewidth=LINE_WIDTH, solid_capstyle="butt")
+            draw_whisker(axes, interval, x, colour, upright=True)
     labels = (f"mean, {level} interval", f"mean of few seeds (exploratory), {level} interval")
     for hollow, label in zip((False, True), labels, strict=True):
         own = [(x, y) for x, y, point in means if point.exploratory == hollow]
@@ -145,10 +149,7 @@ def _draw_panel(axes: Axes, sweep: Sweep, places: dict, rows: list, teacher: flo
             axes.plot(*zip(*own, strict=True), marker, color=colour, markerfacecolor=face, markersize=7, label=label)
     axes.plot([], [], ".", color=colour, markersize=4, alpha=0.55, label="a seed")
     if teacher is not None:
-        axes.axhline(teacher, color="#000000", linewidth=1.1, linestyle=(0, (1, 2)), label="teacher", zorder=1)
-    _set_scale(axes, list(places.values()))
-    drawn = [value for _, values, _ in rows for value in values] + ([] if teacher is None else [teacher])
-    axes.set_ylim(limits(drawn, [interval for _, _, interval in rows], widest=math.inf))
+        draw_level(axes, teacher, "teacher")
     axes.grid(color="#dddddd", linewidth=0.6)
 
 

@@ -20,7 +20,14 @@ ALWAYS = (
     "hinton-etal-2015-distilling",
 )
 ARCHITECTURES = {"bert": "devlin-etal-2019-bert", "roberta": "liu-etal-2019-roberta"}
-SUPERVISION = {"gender_mixup": ("zhang-etal-2018-mixup",)}
+SUPERVISION = {
+    "gender_mixup": ("zhang-etal-2018-mixup",),
+    "random_pair_mixup": ("zhang-etal-2018-mixup",),
+    "pair_equalisation": ("delobelle-berendt-2022-fairdistillation",),
+    "counterfactual_teacher": ("gupta-etal-2022-mitigating",),
+}
+CDA = ("zhao-etal-2018-gender", "webster-etal-2020-measuring")
+"""Of counterfactual data augmentation and its two kinds."""
 PAIRS = {"bolukbasi2016": "bolukbasi-etal-2016-man"}
 CORPORA = {
     "wikitext": "merity-etal-2017-pointer",
@@ -40,6 +47,8 @@ def cited_keys(source: CardSource) -> list[str]:
     measures, supervision = source.published["measures"], part(source.training, "supervision")
     keys = [*ALWAYS, *SUPERVISION.get(str(supervision.get("name")), ())]
     keys.append(PAIRS.get(str(part(supervision, "pairs").get("source"))))
+    if (corpus := part(source.training, "corpus")).get("cda"):
+        keys += [*CDA, PAIRS.get(str(corpus.get("cda_source")))]
     keys.append(ARCHITECTURES.get(str((source.teacher or {}).get("model_type"))))
     corpora = [
         str(entry.get("hub") or entry.get("path")) for entry in parts(part(source.training, "corpus"), "sources")

@@ -15,16 +15,41 @@ from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.launch.command import main
 from evenhand.launch.debias_section import DebiasSection
 from evenhand.launch.debias_teacher import debias_teacher
+from evenhand.launch.demo import ASSOCIATIONS, PlantedTeacher, train_planted_teacher
 from evenhand.launch.evaluate import evaluate_run
 from evenhand.launch.planted_corpus import PlantedCorpus
 from evenhand.launch.planted_grammar import load_grammar
 from evenhand.launch.planted_tokenizer import build_tokenizer
-from evenhand.launch.recipe import load_recipe, recipe_from_dict
+from evenhand.launch.recipe import Recipe, load_recipe, recipe_from_dict
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.model_cards import CardFacts, build_card
 from evenhand.trainer.teacher import load_teacher
 
-FILLERS = "the a said that is was went to and saw big red old dog cat tree river with from into over under slowly".split()
+FILLERS = [
+    "the",
+    "a",
+    "said",
+    "that",
+    "is",
+    "was",
+    "went",
+    "to",
+    "and",
+    "saw",
+    "big",
+    "red",
+    "old",
+    "dog",
+    "cat",
+    "tree",
+    "river",
+    "with",
+    "from",
+    "into",
+    "over",
+    "under",
+    "slowly",
+]
 WORDS = {
     "sets": {
         "work": {"class": "thing", "words": ["doctor", "engineer", "work", "city"]},
@@ -52,7 +77,12 @@ def recipe(tiny_recipe, tmp_path):
     (tmp_path / "words.yaml").write_text(yaml.safe_dump(WORDS), encoding="utf-8")
 
     def write(**sections) -> str:
-        debias = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "stereotype_words": ["doctor", "nurse", "painter"]}
+        debias = {
+            "epochs": 2,
+            "batch_size": 8,
+            "learning_rate": 1e-3,
+            "stereotype_words": ["doctor", "nurse", "painter"],
+        }
         base = {
             "corpus": {"sources": [{"path": str(tmp_path / "text.txt")}]},
             "mixup": {"enabled": False},
@@ -86,7 +116,9 @@ def test_the_debiased_teacher_its_facts_and_its_table(recipe, tiny_teacher, tmp_
     tokenizer = AutoTokenizer.from_pretrained(out / "teacher")
     before = load_teacher(str(tiny_teacher)).model
     same_head = [name for name, p in before.cls.named_parameters() if "decoder" not in name]
-    assert all(torch.equal(dict(model.cls.named_parameters())[n], dict(before.cls.named_parameters())[n]) for n in same_head)
+    assert all(
+        torch.equal(dict(model.cls.named_parameters())[n], dict(before.cls.named_parameters())[n]) for n in same_head
+    )
 
     held = facts(out, "debiasing.json")
     assert held["original"]["weights_sha256"] == weights_sha256(before) != held["debiased"]["weights_sha256"]
@@ -110,7 +142,9 @@ def test_the_debiased_teacher_its_facts_and_its_table(recipe, tiny_teacher, tmp_
     row = next(line for line in printed.splitlines() if line.startswith("T1"))
     assert row.split()[1:4] == [f"{d_before:+.3f}", f"{d_after:+.3f}", f"{abs(d_after) - abs(d_before):+.3f}"]
     assert seat["stereotype_words_of_the_tests"] == ["doctor", "nurse"]
-    assert "2 of the stereotype words are words of these tests (doctor, nurse): the teacher was trained on what" in printed
+    assert (
+        "2 of the stereotype words are words of these tests (doctor, nurse): the teacher was trained on what" in printed
+    )
     loss = held["held_out_mlm_loss"]
     assert f"Held-out MLM loss {loss['before']:.3f} -> {loss['after']:.3f}" in printed
 
@@ -120,7 +154,9 @@ def test_a_finished_one_is_left_alone_and_another_recipe_refused(recipe, tmp_pat
     assert run(recipe(), out) == 0
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name not in ("run.json", "recipe.yaml")}
     assert run(recipe(), out, "objective.alpha_ce=1", "student.layers=2") == 0  # of the students
-    assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name not in ("run.json", "recipe.yaml")}
+    assert times == {
+        path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name not in ("run.json", "recipe.yaml")
+    }
     capsys.readouterr()
     assert run(recipe(), out, "debias.alpha=0.5") == 2
     assert "another content of: debias settings" in capsys.readouterr().err
@@ -152,7 +188,7 @@ def test_a_student_of_it_says_that_its_teacher_was_debiased(recipe, tmp_path, ti
     card = build_card(EvaluationReport.load(student / "report.json").data, CardFacts())
     opening = card.split("\n## ")[0]
     sentences, epoch = debiasing["sentences"]["train"], debiasing["chosen"]["epoch"]
-    assert "The teacher was debiased before the distillation: context-debias (Kaneko &amp; Bollegala 2021)" in opening
+    assert "The teacher was debiased before the distillation: context-debias (Kaneko and Bollegala 2021)" in opening
     assert f"α = 0.2 and β = 0.8, {sentences} sentences, the weights after epoch {epoch} of 2 kept" in opening
 
 
@@ -252,13 +288,41 @@ def test_the_section_decides_no_student():
 # -- the point of it ---------------------------------------------------------------------------------------------------
 
 
-def test_seat_of_a_teacher_with_a_planted_association_falls(tmp_path):
-    """A random BERT in whose embeddings careers lie with male words and families with female ones."""
-    corpus = PlantedCorpus({"career_family": 0.0}, 1200, seed=1)
-    topics = load_grammar().topics
+def planted_recipe(folder: Path, **debias) -> Recipe:
+    """On ``folder/teacher`` and ``folder/corpus.txt``; every topic of the planted grammar is a list of stereotypes."""
+    stereotypes = [word for topic in load_grammar().topics.values() for word in topic]
+    return recipe_from_dict(
+        {
+            "teacher": {"path": str(folder / "teacher")},
+            "corpus": {"sources": [{"path": str(folder / "corpus.txt")}], "max_length": 64, "workers": 1},
+            "training": {"use_cpu": True, "disable_tqdm": True},
+            "evaluation": {"families": ["gender"]},
+            "debias": {"stereotype_words": stereotypes} | debias,
+        }
+    )
+
+
+def plant(folder: Path, n_documents: int):
+    """Write the corpus; its tokenizer."""
+    corpus = PlantedCorpus(ASSOCIATIONS, n_documents, seed=1)
+    corpus.write(folder / "corpus.txt", "all")
     gender = builtin_stimuli().of_families(["gender"])
-    tokenizer = build_tokenizer(corpus.documents("all"), also=gender.distinct_sentences)
-    corpus.write(tmp_path / "corpus.txt", "all")
+    return build_tokenizer(corpus.documents("all"), also=gender.distinct_sentences)
+
+
+def effects(run: RunDirectory, *labels: str) -> dict[str, float]:
+    """Mean d before and after."""
+    seat = facts(run.path, "seat_before_after.json")
+    return {
+        which: sum(test["effect_size"] for test in seat[which]["tests"].values() if test["label"] in labels)
+        / len(labels)
+        for which in ("before", "after")
+    }
+
+
+def test_seat_of_a_teacher_with_a_planted_association_falls(tmp_path):
+    """A BERT whose states are little more than its embeddings, in which careers lie with male words and families with female ones."""
+    tokenizer = plant(tmp_path, 1200)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = BertForMaskedLM(
@@ -268,25 +332,38 @@ def test_seat_of_a_teacher_with_a_planted_association_falls(tmp_path):
             )
         )  # fmt: skip
         direction = torch.randn(32)
-    sides = {+1: ["he", "him", "his", "man", "boy", "brother", "son", "male"], -1: ["she", "her", "hers", "woman", "girl", "sister", "daughter", "female"]}
-    planted = {**{w: s for s, words in sides.items() for w in words}, **{w: 1 for w in topics["career"]}, **{w: -1 for w in topics["family"]}}
+    sides = {
+        "he him his man boy brother son male": 1,
+        "she her hers woman girl sister daughter female": -1,
+        " ".join(load_grammar().topics["career"]): 1,
+        " ".join(load_grammar().topics["family"]): -1,
+    }
+    embeddings, layer = model.bert.embeddings, model.bert.encoder.layer[0]
     with torch.no_grad():
-        for word, side in planted.items():
-            (index,) = tokenizer.encode(word, add_special_tokens=False)
-            model.get_input_embeddings().weight[index] += 0.4 * side * direction
+        for table in (embeddings.position_embeddings, embeddings.token_type_embeddings):
+            table.weight.zero_()
+        for product in (layer.attention.output.dense, layer.output.dense):
+            product.weight.mul_(0.1)
+        for words, side in sides.items():
+            for word in words.split():
+                (index,) = tokenizer.encode(word, add_special_tokens=False)
+                embeddings.word_embeddings.weight[index] += 0.2 * side * direction
     for part in (model, tokenizer):
         part.save_pretrained(tmp_path / "teacher")
-    recipe = recipe_from_dict(
-        {
-            "teacher": {"path": str(tmp_path / "teacher")},
-            "corpus": {"sources": [{"path": str(tmp_path / "corpus.txt")}], "max_length": 64, "workers": 1},
-            "training": {"use_cpu": True, "disable_tqdm": True},
-            "evaluation": {"families": ["gender"]},
-            "debias": {"max_sentences": 150, "learning_rate": 2e-3, "epochs": 4, "stereotype_words": [w for topic in topics.values() for w in topic]},
-        }
-    )  # fmt: skip
-    out = debias_teacher(recipe, tmp_path / "out")
-    seat = facts(out.path, "seat_before_after.json")
-    d = {which: seat[which]["tests"]["sent-weat6b"]["effect_size"] for which in ("before", "after")}
-    assert d["before"] > 0.8
-    assert abs(d["after"]) < 0.5 * d["before"]
+    recipe = planted_recipe(tmp_path, max_sentences=150, learning_rate=1e-3, epochs=6, batch_size=16)
+    d = effects(debias_teacher(recipe, tmp_path / "out"), "C6b")
+    assert d["before"] > 1.5
+    assert abs(d["after"]) < 0.6 * d["before"]
+
+
+@pytest.mark.heavy
+def test_seat_of_a_teacher_trained_on_a_planted_corpus_falls(tmp_path):
+    """With the paper's settings but for two epochs of at most 2,000 sentences of each kind."""
+    tokenizer = plant(tmp_path, 40_000)
+    model = train_planted_teacher(tmp_path / "corpus.txt", tokenizer, PlantedTeacher(), tmp_path / "training", 1)
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "teacher")
+    run = debias_teacher(planted_recipe(tmp_path, max_sentences=2000, epochs=2), tmp_path / "out")
+    planted, neutral = effects(run, "C6", "C6b", "C7", "C7b"), effects(run, "C8", "C8b")
+    assert planted["before"] > 0.8 and abs(planted["after"]) < 0.7 * planted["before"]
+    assert abs(neutral["after"]) < 0.5

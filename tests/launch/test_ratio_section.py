@@ -42,6 +42,13 @@ def test_an_arm_whose_numerators_alone_fall_hides_nothing():
     assert any("the sets move apart" in line and "the spread grows" in line for line in apart)
 
 
+def test_two_parts_that_pull_the_same_way_hide_nothing():
+    lines = lines_of(results_of({"numerator": 0.04, "denominator": 0.02}, {}, n=6))
+    row = row_of(lines, "the hidden arm")
+    assert row[4].startswith("**+") and row[5].startswith("**+")
+    assert not [line for line in lines if line.startswith("- ")]
+
+
 def test_one_seed_and_reports_without_the_parts():
     study = make_study()
     one = StudyResults(study, {"plain": {0: report()}, "hidden": {0: report(numerator=0.02)}})

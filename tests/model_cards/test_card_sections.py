@@ -9,7 +9,7 @@ from evenhand.evaluation.report_order import ordered_tests
 from evenhand.model_cards import CardFacts, build_card
 from evenhand.model_cards.card import SECTIONS
 from evenhand.model_cards.sections.benchmarks import GLUE_TASKS, MEASURES, METHODS
-from evenhand.model_cards.sections.citations import ALWAYS, ARCHITECTURES, CORPORA, PAIRS, SUPERVISION, bibliography
+from evenhand.model_cards.sections.citations import ALWAYS, ARCHITECTURES, CDA, CORPORA, PAIRS, SUPERVISION, bibliography
 from evenhand.model_cards.sections.provenance import LOADING_SECONDS, TABLE_SECONDS
 from evenhand.model_cards.sections.score_tables import TITLES
 
@@ -229,7 +229,7 @@ def test_what_was_used_is_cited_and_nothing_else(report):
 
 
 def test_every_citation_that_can_be_asked_for_exists_and_closes_its_braces():
-    keys = {*ALWAYS, *ARCHITECTURES.values(), *PAIRS.values(), *CORPORA.values(), "wang-etal-2019-glue"}
+    keys = {*ALWAYS, *CDA, *ARCHITECTURES.values(), *PAIRS.values(), *CORPORA.values(), "wang-etal-2019-glue"}
     keys |= {key for found in (*SUPERVISION.values(), *METHODS.values()) for key in found}
     benchmarks = [*GLUE_TASKS.values(), *(one for found in MEASURES.values() for one in found)]
     keys |= {key for benchmark in benchmarks for key in benchmark.citations}
@@ -275,3 +275,73 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(report, with_teacher
         assert cells is None or widths in (None, cells), line
         widths = cells
     assert tables >= 10
+
+
+# -- supervision transforms and augmented text -------------------------------------------------------------------------
+
+PAIRS_OF_A_TRANSFORM = {
+    "source": "bolukbasi2016",
+    "matched": [["he", "she"], ["man", "woman"]],
+    "multi_token": [],
+    "skipped": [{"pair": ["grandfather", "grandmother"], "reason": "more than one token"}],
+}
+MIXED = {
+    "mix": ["student_inputs"], "second_view": "twin", "alpha": 0.4, "granularity": "occurrence",
+    "mixed_positions": 77, "sequences_with_pair_words": 5,
+}  # fmt: skip
+TRANSFORMS = {
+    "on logits": (
+        {"name": "pair_equalisation", "on": "logits", "equalised_positions": 4321},
+        ("following Delobelle & Berendt 2022: the teacher's logits of the two words", "at 4,321 compared positions"),
+        "FairDistillation",
+    ),
+    "on probabilities": (
+        {"name": "pair_equalisation", "on": "probabilities", "temperature": 3.0, "equalised_positions": 4321},
+        ("the teacher's probabilities of the two words of each pair, at temperature 3,",),
+        "FairDistillation",
+    ),
+    "swap": (
+        {"name": "counterfactual_teacher", "combine": "swap", "combined_positions": 4321, "sequences_with_pair_words": 99},
+        ("following Gupta et al. 2022", "were replaced by those of its counterfactual", "at 4,321 compared positions of 99 sequences"),
+        "Counterfactual Role Reversal",
+    ),
+    "expmean": (
+        {"name": "counterfactual_teacher", "combine": "expmean", "combined_positions": 4321, "sequences_with_pair_words": 99},
+        ("were combined by `expmean`, at 4,321 compared positions",),
+        "Counterfactual Role Reversal",
+    ),
+    "random": (
+        {"name": "random_pair_mixup", "random_pairs": {"occurrences": 62_495, "occurrences_matched": 62_472}, **MIXED},
+        ("a control: the mixup of Ahn et al. 2022 at pairs of unrelated words", "62,495 occurrences, where the gender pairs have 62,472",
+         "not about gender", "77 positions were mixed"),
+        "mixup: Beyond Empirical Risk Minimization",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_each_transform_is_described_in_its_own_words_and_its_paper_cited(report, name):
+    settings, said, title = TRANSFORMS[name]
+    report["training"]["supervision"] = settings | {"pairs": PAIRS_OF_A_TRANSFORM}
+    card = build_card(report, CardFacts())
+    distillation = section(card, "How it was distilled")
+    for text in (*said, f"Supervision: `{settings['name']}`", "- Pairs matched: he/she, man/woman"):
+        assert text in distillation
+    assert "- Skipped: grandfather/grandmother (more than one token)" in distillation
+    assert title in card.replace("{F}air{D}", "FairD") and "Man is to Computer Programmer" in card
+    for other, (_, _, its_title) in TRANSFORMS.items():
+        if its_title != title:
+            assert its_title not in card.replace("{F}air{D}", "FairD"), other
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("two_sided", "stands beside its counterfactual. Pairs: my_pairs.txt. Lines added: 1,234."),
+     ("one_sided", "is replaced by its counterfactual. Pairs: my_pairs.txt. Lines replaced: 1,234.")],
+)  # fmt: skip
+def test_augmented_text_is_said_to_be_augmented(report, kind, said):
+    assert "Counterfactual data augmentation" not in build_card(report, CardFacts())
+    report["training"]["corpus"] |= {"cda": kind, "cda_source": "my_pairs.txt", "counterfactual_lines": 1234}
+    card = build_card(report, CardFacts())
+    assert said in section(card, "How it was distilled")
+    assert "Measuring and Reducing Gendered Correlations" in card

@@ -31,5 +31,6 @@ def test_labels_at_an_edge_stay_within_it_and_too_many_share_the_room():
 def test_an_axis_shows_every_value_and_of_long_intervals_what_leaves_the_values_their_share():
     assert limits([0.0, 1.0], [(-0.5, 1.2), None], widest=3) == pytest.approx((-0.5 - 0.085, 1.2 + 0.085))
     assert limits([0.0, 1.0], [(-9.0, 1.2)], widest=3) == pytest.approx((-1 - 0.11, 1.2 + 0.11))
+    assert limits([0.0, 1.0], [], widest=3, near=[1.8, 2.1]) == pytest.approx((-0.09, 1.89))
     assert limits([2.0], [(0.0, 5.0)], widest=3) == pytest.approx((-0.25, 5.25))
     assert limits([2.0], [], widest=3) == (1.5, 2.5)

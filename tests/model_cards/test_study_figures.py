@@ -33,7 +33,7 @@ MANY += [("exploratory", f"counterfactual teacher number {number}") for number i
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """``drawn(draw, *arguments)``: the pairs of axes of the figure that ``draw`` would have saved, drawn once."""
+    """``drawn(draw, *arguments)``: the pairs of axes of the figure that ``draw`` would have saved."""
 
     def draw(function, *arguments, **named):
         kept = []
@@ -41,7 +41,6 @@ def drawn(monkeypatch):
             importlib.import_module(function.__module__), "save", lambda figure, path: kept.append(figure)
         )
         function(*arguments, path="picture.png", **named)
-        kept[0].draw_without_rendering()
         return kept[0].axes
 
     return draw
@@ -131,6 +130,16 @@ def test_a_sweep_has_every_seed_the_means_their_intervals_the_teacher_and_r(draw
         assert all(low < y < high for line in axes.lines if in_data(axes, line) for y in line.get_ydata())
 
 
+def test_long_intervals_and_a_far_teacher_do_not_flatten_a_sweep(drawn):
+    points = (SweepPoint(1, (1.0, 1.1), (-5.0, 1.2)), SweepPoint(2, (1.2,), (1.1, 9.0)))
+    (axes,) = drawn(draw_sweep_figure, Sweep("layers", points, teacher=7.0))
+    low, high = axes.get_ylim()
+    assert low > 0.5 and high < 2
+    assert (marked(axes, "v"), marked(axes, "^")) == ([(1, low)], [(2, high)])
+    assert [text.get_text() for text in axes.texts] == ["teacher: 7.000, above"]
+    assert "teacher" not in [line.get_label() for line in axes.lines]
+
+
 def test_values_that_would_crowd_stand_on_a_logarithmic_axis_and_words_in_their_order(drawn):
     (axes,) = drawn(draw_sweep_figure, Sweep("α", tuple(SweepPoint(a, (1.0,)) for a in (20.0, 0.1, 0.4))))
     assert axes.get_xscale() == "log" and [text.get_text() for text in axes.get_xticklabels()] == ["0.1", "0.4", "20"]
@@ -159,10 +168,10 @@ def test_a_sweep_that_cannot_be_drawn_is_refused(points, message, tmp_path):
 
 def tradeoff_points():
     return [
-        ArmPoint("teacher", "teacher", 0.8, (0.7, 0.9), 4.0, None, 1),
+        ArmPoint("teacher", "teacher", 0.85, (0.7, 0.9), 4.7, None, 1),
         ArmPoint("plain", "baseline", 1.0, (0.0, 1.1), 5.0, (4.9, 5.2), 8),
         ArmPoint("ours", "proposed", 0.9, (0.85, 0.95), 5.1, None, 8),
-        ArmPoint("few", "exploratory", 0.95, (0.1, 1.9), 4.8, (4.0, 5.6), 3),
+        ArmPoint("few", "exploratory", 0.99, (0.1, 1.9), 4.8, (4.0, 5.6), 3),
     ]
 
 
@@ -173,7 +182,7 @@ def label_heights(axes):
 
 def test_the_trade_off_has_each_arm_at_its_numbers_and_whiskers_for_those_in_colour(drawn):
     (axes,) = drawn(draw_arms_tradeoff_figure, tradeoff_points(), HELD_OUT_LOSS)
-    for marker, place in (("P", (4.0, 0.8)), ("o", (5.0, 1.0)), ("s", (5.1, 0.9)), ("o", (4.8, 0.95))):
+    for marker, place in (("P", (4.7, 0.85)), ("o", (5.0, 1.0)), ("s", (5.1, 0.9)), ("o", (4.8, 0.99))):
         assert place in marked(axes, marker)
     low, _ = axes.get_ylim()
     assert low > 0.5  # the points keep their share of the picture; the long whisker ends there, with an arrow
@@ -186,12 +195,21 @@ def test_the_trade_off_has_each_arm_at_its_numbers_and_whiskers_for_those_in_col
     assert axes.get_xlabel() == "GLUE (points); higher is better"
 
 
+def test_a_teacher_far_from_its_students_stands_at_the_edge_with_its_numbers(drawn):
+    far = ArmPoint("teacher", "teacher", 1.7, (1.5, 1.8), 3.0, None, 1)
+    (axes,) = drawn(draw_arms_tradeoff_figure, [far, *tradeoff_points()[1:]], HELD_OUT_LOSS)
+    assert marked(axes, "P") == [(axes.get_xlim()[0], axes.get_ylim()[1])] and axes.get_xlim()[0] > 4
+    assert "teacher: 1.700 at 3.00, beyond" in label_heights(axes)
+
+
 def test_every_label_is_led_to_its_own_point(drawn):
     points = tradeoff_points()
     (axes,) = drawn(draw_arms_tradeoff_figure, points, HELD_OUT_LOSS)
     low, high = axes.get_ylim()
     heights = label_heights(axes)
     assert sorted(heights, key=heights.get) == ["teacher", "ours (8)", "few (3)", "plain (8)"]
+    shares = {point.label: (point.bias - low) / (high - low) for point in points}
+    assert abs(shares["few"] - heights["few (3)"]) > 0.005  # too near to the label above it, and moved
     bent = {patch.xy2[1]: patch.xy1[1] for patch in axes.artists + axes.patches if isinstance(patch, ConnectionPatch)}
     for point, text in zip(points, ("teacher", "plain (8)", "ours (8)", "few (3)"), strict=True):
         assert low + bent[heights[text]] * (high - low) == pytest.approx(point.bias)
@@ -304,6 +322,7 @@ def test_more_tests_than_fit_side_by_side_stand_below(drawn):
     planted = {f"T{number}": number / 10 for number in range(5)}
     panels = drawn(draw_planted_arms_figure, planted, [PlantedArm("a", "core", dict.fromkeys(planted, (1.0,)), {})])
     assert [axes.get_visible() for axes in panels] == [True] * 5 + [False]
+    panels[0].figure.draw_without_rendering()
     assert len({round(axes.get_position().y0, 3) for axes in panels[:5]}) == 2
 
 
@@ -350,14 +369,14 @@ def pictures_of_many():
 def test_of_45_arms_every_label_can_be_read_and_nothing_is_cut_off(name, drawn):
     function, arguments = pictures_of_many()[name]
     axes = drawn(function, *arguments)[0]
+    axes.figure.canvas.draw()  # once, as for a file: the layout must be right then
+    pixels = np.asarray(axes.figure.canvas.buffer_rgba())
     texts = [text for text in (*axes.texts, *axes.get_yticklabels()) if text.get_text()]
     shown = " ".join(text.get_text() for text in texts)
     assert all(label in shown for _, label in MANY)
     # A box has room above and below the letters of its line; letters overlap where boxes do by a quarter.
     letters = [text.get_window_extent().expanded(1, 0.75) for text in texts]
     assert not any(one.overlaps(other) for index, one in enumerate(letters) for other in letters[:index])
-    axes.figure.canvas.draw()
-    pixels = np.asarray(axes.figure.canvas.buffer_rgba())
     assert 900 < pixels.shape[1] < 1400
     assert all(edge.min() > 250 for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]))
 

@@ -41,7 +41,9 @@ def sentences(wordpiece: BertTokenizer):
 
 def layers_of(model, sentence: DebiasSentence) -> list[torch.Tensor]:
     """States (length, width) of every layer, of the sentence alone."""
-    output = model.base_model(input_ids=torch.from_numpy(sentence.ids.astype(np.int64))[None], output_hidden_states=True)
+    output = model.base_model(
+        input_ids=torch.from_numpy(sentence.ids.astype(np.int64))[None], output_hidden_states=True
+    )
     return [layer[0] for layer in output.hidden_states[1:]]
 
 
@@ -103,7 +105,10 @@ def test_a_steps_losses_and_gradients_are_those_of_plain_loops_in_float64(
     make_model, wordpiece, sentences, tmp_path, micro_batch_size
 ):
     """Whole batch and one sentence at a time: padding, pieces, sides and denominators all enter here."""
-    model, original = make_model("bert", layers=3, seed=1).double(), make_model("bert", layers=3, seed=2).double().eval()
+    model, original = (
+        make_model("bert", layers=3, seed=1).double(),
+        make_model("bert", layers=3, seed=2).double().eval(),
+    )
     step = FirstStep()
     sizes = {"batch_size": 7, "micro_batch_size": micro_batch_size, "max_grad_norm": 1e9, "epochs": 1}
     trainer = trainer_of(model, sentences, wordpiece, tmp_path, original=original, callbacks=[step], **sizes)
@@ -113,7 +118,9 @@ def test_a_steps_losses_and_gradients_are_those_of_plain_loops_in_float64(
 
     plain = make_model("bert", layers=3, seed=1).double().eval()
     plain.load_state_dict(start)
-    attributes = {side: [v.detach() for v in vectors] for side, vectors in attributes_by_loops(plain, sentences).items()}
+    attributes = {
+        side: [v.detach() for v in vectors] for side, vectors in attributes_by_loops(plain, sentences).items()
+    }
     projection, drift = losses_by_loops(plain, original, sentences, attributes)
     (ALPHA * projection + BETA * drift).backward()
     assert logged["projection"] == pytest.approx(float(projection), rel=1e-6)
@@ -242,7 +249,9 @@ def long_trainer(make_model, wordpiece, sentences):
 
     def make(folder, **parts):
         model = make_model("bert", hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2)
-        return trainer_of(model, sentences, wordpiece, folder, batch_size=2, micro_batch_size=1, learning_rate=1e-3, **parts)
+        return trainer_of(
+            model, sentences, wordpiece, folder, batch_size=2, micro_batch_size=1, learning_rate=1e-3, **parts
+        )
 
     return make
 
@@ -307,7 +316,9 @@ def test_training_lowers_the_projection_and_leaves_the_head_alone(make_model, wo
 
 def test_what_is_not_finite_stops_the_training(make_model, wordpiece, sentences, tmp_path):
     trainer = trainer_of(make_model("bert"), sentences, wordpiece, tmp_path, learning_rate=1e30, batch_size=2)
-    with pytest.raises(RuntimeError, match=r"Loss term \w+ is not finite at step \d+; debiasing stopped.*learning_rate"):
+    with pytest.raises(
+        RuntimeError, match=r"Loss term \w+ is not finite at step \d+; debiasing stopped.*learning_rate"
+    ):
         trainer.train()
 
 

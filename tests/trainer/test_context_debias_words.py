@@ -10,7 +10,9 @@ import pytest
 from evenhand.trainer.context_debias_sentences import choose_sentences
 from evenhand.trainer.context_debias_words import STEREOTYPES, CompiledWords, DebiasWords
 
-LISTS = DebiasWords(("he", "man", "grandfather", "John"), ("she", "woman", "Mary", "gal"), ("teacher", "galaxy", "law", "he", "nurse"))
+LISTS = DebiasWords(
+    ("he", "man", "grandfather", "John"), ("she", "woman", "Mary", "gal"), ("teacher", "galaxy", "law", "he", "nurse")
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,13 @@ def rows(wordpiece):
     """40 male, 30 female and 20 stereotype sentences, 5 with both sides, 5 with nothing; each is different."""
     fillers = ("the", "a", "old", "happy", "town", "saw")
     tails = [f"{a} {b} {c}" for a in fillers for b in fillers for c in fillers]
-    kinds = [("he saw the law", 40), ("Mary saw", 30), ("the teacher saw the galaxy", 20), ("he saw the woman", 5), ("the town", 5)]
+    kinds = [
+        ("he saw the law", 40),
+        ("Mary saw", 30),
+        ("the teacher saw the galaxy", 20),
+        ("he saw the woman", 5),
+        ("the town", 5),
+    ]
     texts = [f"{text} {tail}" for text, n in kinds for tail in tails[:n]]
     order = np.random.default_rng(0).permutation(len(texts))
     return [wordpiece.encode(texts[i]) for i in order]
@@ -145,6 +153,10 @@ def test_the_search_ends_when_there_is_enough_of_each_kind(compiled, rows):
 
 
 def test_too_few_sentences_of_a_kind_are_refused(compiled, wordpiece):
-    dataset = [{"input_ids": wordpiece.encode(text)} for text in ("he saw", "he was", "she was", "she saw", "the teacher saw")]
-    with pytest.raises(ValueError, match=r"too few sentences to debias with \(2 male, 2 female, 1 stereotypes; at least 2"):
+    dataset = [
+        {"input_ids": wordpiece.encode(text)} for text in ("he saw", "he was", "she was", "she saw", "the teacher saw")
+    ]
+    with pytest.raises(
+        ValueError, match=r"too few sentences to debias with \(2 male, 2 female, 1 stereotypes; at least 2"
+    ):
         chosen(dataset, compiled)

@@ -16,9 +16,9 @@ COUNTS = [2900, 800, 600, 670, 19_500, 6000, 750, 700, 560, 420, 690, 33, 180, 2
 """Of the twenty words, in their order: about those of four million tokens of English."""
 
 STARTS, MIDDLES, ENDS = (
-    "nor mal ker dos ti pel ran zu".split(),
-    "ba den gi lo".split(),
-    "ster vel mon rick la te".split(),
+    ["nor", "mal", "ker", "dos", "ti", "pel", "ran", "zu"],
+    ["ba", "den", "gi", "lo"],
+    ["ster", "vel", "mon", "rick", "la", "te"],
 )
 OTHERS = [f"{a}{b}{c}" for a in STARTS for b in MIDDLES for c in ENDS]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

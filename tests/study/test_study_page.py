@@ -1,0 +1,256 @@
+"""The page of a study: its numbers are those of the reports, its sentences follow from them, and nothing is left out in silence."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from made_up_study import EFFECTS, PLANTED, made_up_results, made_up_study, measured_seat, scaled
+from scipy import stats
+
+from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
+from evenhand.launch.study.measured import MeasuredStudy
+from evenhand.launch.study.page import write_page
+from evenhand.launch.study.pictures import planted_picture
+
+
+@pytest.fixture(scope="module")
+def entry():
+    return measured_seat()
+
+
+@pytest.fixture(scope="module")
+def results(entry, tmp_path_factory):
+    return made_up_results(made_up_study(tmp_path_factory.mktemp("tiny")), entry)
+
+
+@pytest.fixture(scope="module")
+def page(results, tmp_path_factory):
+    return write_page(results, tmp_path_factory.mktemp("page") / "here").parent
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    return (page / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def data(page):
+    return json.loads((page / "results.json").read_text(encoding="utf-8"))
+
+
+def rows(text, start):
+    found = [line for line in text.splitlines() if line.startswith(f"| {start} ")]
+    assert found, start
+    return found
+
+
+def number(value, digits=3, signed=True):
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def seat(results, arm):
+    return [report.measures["seat"][0]["model"] for report in results.reports[arm].values()]
+
+
+def part(text, title):
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_seat_of_every_arm_stands_beside_the_printed_numbers(results, text):
+    section = part(text, "Terms")
+    for arm, label in (("original", "original"), ("mlm-cos", "mlm + cos")):
+        mean = aggregate_results(seat(results, arm))
+        line = rows(section, label)[0]
+        family = mean["families"]["gender"]
+        low, high = family["confidence_interval"]
+        shown = number(family["mean_absolute_effect_size"], signed=False)
+        assert f"**{shown} [{number(low, 2, False)}, {number(high, 2, False)}]**" in line
+        test = mean["tests"]["sent-weat7b"]
+        assert f"{number(test['effect_size'])} [{number(test['confidence_interval'][0], 2)}" in line
+    printed = rows(section, "↳ *paper, one run*")
+    assert "| 1.000 | +1.200 | +0.600 |" in printed[0]
+    assert "0.600 (its row gives 0.700)" in printed[1]
+    assert "its own row gives 0.700, further away than rounding can explain" in text
+
+
+def test_differences_carry_interval_verdict_pairs_and_what_could_have_been_found(results, text, data):
+    change = aggregate_differences(seat(results, "proposed"), seat(results, "original"))["families"]["gender"]
+    line = rows(part(text, "Supervision"), "mixup (proposed)")[1]
+    low, high = change["confidence_interval"]
+    assert f"| 4 | {number(change['difference'])} [{number(low, 2)}, {number(high, 2)}] |" in line
+    alone = stats.ttest_1samp(change["differences"], 0).confidence_interval(0.95)
+    line = rows(part(text, "Supervision"), "mixup (proposed)")[2]
+    assert f"[{number(alone.low, 2)}, {number(alone.high, 2)}]" in line
+    kept = next(one for one in data["comparisons"] if (one["arm"], one["against"]) == ("proposed", "original"))
+    assert kept["families"]["gender"]["words_and_seeds"]["low"] == low
+    for judged in kept["families"]["gender"]["words_and_seeds"], kept["families"]["gender"]["seeds_alone"]:
+        assert judged["detectable"] < judged["detectable_holm"]
+        assert f"| {number(judged['detectable'], signed=False)} |" in text
+    # proposed, unrelated pairs, terms, three depths, two other weights …, and the proposed arm against its control
+    assert data["comparisons_corrected_for"] == len(data["comparisons"]) == 11
+
+
+def test_the_price_per_nat_is_the_ratio_of_the_paired_differences(results, data):
+    kept = next(one for one in data["comparisons"] if one["arm"] == "proposed" and one["against"] == "original")
+    losses = [
+        [report.training["held_out_mlm_loss"]["student"] for report in results.reports[arm].values()]
+        for arm in ("proposed", "original")
+    ]
+    ratio = np.mean(kept["families"]["gender"]["of_seeds"]) / np.mean(np.subtract(*losses))
+    assert kept["per_nat"]["value"] == pytest.approx(ratio)
+    assert kept["per_nat"]["low"] < ratio < kept["per_nat"]["high"] < 0
+
+
+def test_arms_at_other_weights_are_compared_with_the_plain_arm_at_those_weights(text):
+    section = part(text, "Weights")
+    assert any("| original, 5/2/1 *(exploratory)* | original | 3 |" in line for line in section.splitlines())
+    assert any("| proposed, 5/2/1 *(exploratory)* | original, 5/2/1 | 3 |" in line for line in section.splitlines())
+
+
+def test_failed_missing_shared_and_exploratory_arms_are_said_to_be_so(text, data):
+    section = part(text, "Supervision")
+    assert "- fails: **failed** with seed 2; log `logs/hopeless-2.log`." in section
+    assert "- to come: not run yet with seeds 0, 1, 2." in section
+    assert "| fails *(exploratory)* | 1 of 3 (2 failed) |" in section and "| mixup (proposed) | 4 |" in section
+    assert "- 2 layers: its recipe is that of *original*, so these are the same students." in part(text, "Depth")
+    assert "of 39 students 2 failed and 3 have not been run yet" in text
+    assert data["arms"]["depth-2"]["same_students_as"] == "original" and data["students"]["measured"] == 34
+    assert not [one for one in data["comparisons"] if "depth-2" in (one["arm"], one["against"])]
+
+
+def test_the_sweep_has_r_by_fisher_and_over_seeds_beside_the_printed_one(results, text, data):
+    values = [1, 2, 3, 4]
+    means = [
+        [r["families"]["gender"]["mean_absolute_effect_size"] for r in seat(results, f"depth-{v}")] for v in values
+    ]
+    means[1] = [r["families"]["gender"]["mean_absolute_effect_size"] for r in seat(results, "original")]
+    theirs = stats.pearsonr(values, [np.mean(one) for one in means])
+    section = part(text, "Depth")
+    assert f"**{number(theirs.statistic, 2)}**" in section and "The paper prints r = −0.82" in section
+    ends = theirs.confidence_interval(0.95)
+    assert f"[{number(ends.low, 2)}, {number(ends.high, 2)}]" in section
+    slopes = [np.polyfit(values, [one[seed] for one in means], 1)[0] for seed in range(3)]
+    assert data["sections"]["figure1"]["sweep"]["slope"]["mean"] == pytest.approx(np.mean(slopes))
+    assert "![Plot of mean" in section and "(figures/figure1.png)" in section
+
+
+def test_glue_stands_beside_the_papers_mean_of_the_same_tasks(text):
+    section = part(text, "Quality")
+    assert "SST-2, accuracy" in section and "| original | 3 | 81.0 ± 1.0 |" in section
+    assert f"| 90.4 | 59.9 | {number((90.4 + 59.9) / 2, 1, False)} |" in section
+    change = EFFECTS["proposed"]
+    assert f"| RTE, accuracy | {number(change, 2)} [{number(change, 2)}, {number(change, 2)}] |" in section
+    assert "Not run here: MNLI, QQP, QNLI, CoLA, STS-B, MRPC." in section and "not all examples were used" in section
+
+
+def test_the_summary_answers_from_the_numbers(text):
+    summary = part(text, "What the numbers say")
+    assert "The soft-target term L_ce **amplifies** the measured bias" in summary
+    assert "The proposed mixup, *mixup (proposed)*, **lowers** the measured bias" in summary
+    assert "(against *original, 5/2/1*)" in summary
+    assert (
+        "the student's inputs" in summary and "Whether mixing unrelated word pairs in the same way changes" in summary
+    )
+    assert "the effect **is about gender**" in summary
+    assert "Deeper students have **less** measured bias" in summary
+    assert "**What cannot be told**" in summary
+
+
+def test_the_summary_turns_with_the_numbers(results, entry, tmp_path):
+    """The same study with the arms' numbers exchanged gives the opposite answers."""
+    exchanged = dict(results.reports)
+    for one, other in (("original", "mlm-cos"), ("proposed", "random-pairs")):
+        exchanged[one], exchanged[other] = results.reports[other], results.reports[one]
+    exchanged = {name: exchanged[name] for name in ("original", "mlm-cos", "proposed", "random-pairs")}
+    turned = dataclasses.replace(results, reports=exchanged, failed={})
+    summary = part(write_page(turned, tmp_path / "page", figures=False).read_text(), "What the numbers say")
+    assert "The soft-target term L_ce **lowers** the measured bias" in summary
+    assert "**raises** the measured bias" in summary
+    assert "**more** bias than unrelated pairs do" in summary
+
+
+def test_teachers_before_and_after(entry, text):
+    section = part(text, "Teachers, before and after")
+    before = entry["model"]["families"]["gender"]["mean_absolute_effect_size"]
+    line = rows(section, "**mean \\|d\\|**, gender")[0]
+    assert f"| {number(before, signed=False)} | {number(before / 2, signed=False)} |" in line
+
+
+def test_planted_strengths_stand_beside_what_is_measured(entry, tmp_path):
+    study = made_up_study(tmp_path, "known")
+    results = made_up_results(study, entry)
+    text = write_page(results, tmp_path / "page", figures=False).read_text(encoding="utf-8")
+    section = part(text, "What was planted, and what is measured")
+    mean = aggregate_results(seat(results, "proposed"))["tests"]["sent-weat6"]["effect_size"]
+    assert "C6, planted +0.80" in section and "C7, planted −0.40" in section
+    assert number(mean) in rows(section, "mixup (proposed)")[0]
+    change = [
+        np.mean([(r["tests"][t]["effect_size"] - b["tests"][t]["effect_size"]) for t in ("sent-weat6", "sent-weat6b")])
+        for r, b in zip(seat(results, "proposed"), seat(results, "original"), strict=True)
+    ]
+    assert f"{number(np.mean(change))} [" in rows(section, "mixup (proposed)")[1]
+    # below 0 was planted, so an association that comes nearer to 0 is less of it
+    change = [
+        -np.mean([(r["tests"][t]["effect_size"] - b["tests"][t]["effect_size"]) for t in ("sent-weat7", "sent-weat7b")])
+        for r, b in zip(seat(results, "proposed"), seat(results, "original"), strict=True)
+    ]
+    assert f"{number(np.mean(change))} [" in rows(section, "mixup (proposed)")[1]
+    assert "Where the corpora hold planted +0.80 (C6, C6b)" in part(text, "What the numbers say")
+    assert "Not at this scale: table3 (no tasks)." in text
+    assert json.loads((tmp_path / "page" / "results.json").read_text())["planted"]["strengths"] == PLANTED
+    (picture,) = planted_picture(MeasuredStudy(results), tmp_path)[:1]
+    assert "(figures/planted.png)" in picture and (tmp_path / "planted.png").stat().st_size > 5000
+
+
+def test_the_page_is_whole_and_names_are_shown_as_text(page, text, data):
+    html = (page / "README.html").read_text(encoding="utf-8")
+    assert "<b>arms</b>" not in text and "&lt;b&gt;arms" in html and "data:image/png;base64," in html
+    assert data["pictures"] == sorted(path.name for path in (page / "figures").iterdir())
+    for picture in data["pictures"]:
+        assert f"(figures/{picture})" in text
+    assert {"forest.png", "tradeoff_loss.png", "tradeoff_glue.png", "over_training.png", "figure1.png"} <= set(
+        data["pictures"]
+    )
+    assert [line[2:] for line in part(text, "What the numbers say").splitlines() if line.startswith("- ")] == data[
+        "summary"
+    ]
+
+
+def test_the_same_results_give_the_same_page_and_old_pictures_go(results, page, tmp_path):
+    again = shutil.copytree(page, tmp_path / "again")
+    (again / "figures" / "mine.png").write_bytes(b"x")
+    write_page(results, again, figures=False)
+    assert [path.name for path in (again / "figures").iterdir()] == ["mine.png"]
+    write_page(results, tmp_path / "new", figures=False)
+    assert not (tmp_path / "new" / "figures").exists()
+    for name in ("README.md", "results.json", "README.html"):
+        assert (again / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
+    assert "figures/" not in (again / "README.md").read_text()
+
+
+def test_a_page_that_cannot_be_made_leaves_what_was_there(results, entry, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="no student has been measured"):
+        write_page(dataclasses.replace(results, reports={}), tmp_path / "new")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "README.md").write_text("mine")
+    with pytest.raises(ValueError, match="no study's page"):
+        write_page(results, tmp_path / "own")
+    monkeypatch.setattr("evenhand.launch.study.page.write_html", lambda folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_page(results, tmp_path / "new", figures=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]
+    assert (tmp_path / "own" / "README.md").read_text() == "mine"
+
+
+def test_one_student_an_arm_gives_a_page_without_intervals_over_seeds(results, tmp_path):
+    single = {name: {0: of_arm[0]} for name, of_arm in results.reports.items() if 0 in of_arm}
+    text = write_page(dataclasses.replace(results, reports=single), tmp_path / "page", figures=False).read_text()
+    assert "| mixup (proposed) | 1 of 4 (3 not run yet) |" in text
+    assert "from one student of each depth" in text
+
+
+def test_scaling_by_hand_is_what_the_tests_think(entry):
+    half = scaled(entry["model"], 0.5)
+    assert half["mean_absolute_effect_size"] == pytest.approx(entry["model"]["mean_absolute_effect_size"] / 2)
