@@ -45,7 +45,7 @@ def evidence(measured: MeasuredStudy, arm: str, against: str | None = None) -> s
     """The numbers behind a sentence: difference, interval, pairs, p, what could have been found, and whether it is exploratory."""
     comparison = measured.comparison(arm, against)
     both, alone = (getattr(comparison.families[GENDER], kind) for kind in ("words_and_seeds", "seeds_alone"))
-    text = f"Δ mean \\|d\\| {difference(both)}, {plural(len(comparison.seeds), 'pair')}"
+    text = f"Δ mean \\|d\\| {difference(both)} over words and seeds, {plural(len(comparison.seeds), 'pair')}"
     text += "" if both.p_value_holm is None else f", p (Holm) {probability(both.p_value_holm)}"
     text += "" if both.detectable is None else f"; detectable {number(both.detectable, False)}"
     if alone.verdict in ("better", "worse") and both.verdict == "not distinguishable":

@@ -29,8 +29,9 @@ class PlantedGroup:
 
     @property
     def title(self) -> str:
-        """E.g. ``planted +0.80 (C6, C6b)``."""
-        return f"planted {number(self.strength, digits=2)} ({', '.join(self.tests)})"
+        """E.g. ``an association of +0.80 was planted (C6, C6b)``."""
+        what = f"an association of {number(self.strength, digits=2)}" if self.strength else "none"
+        return f"{what} was planted ({', '.join(self.tests)})"
 
 
 def planted_groups(planted: Mapping[str, float]) -> list[PlantedGroup]:
@@ -101,8 +102,8 @@ def _cell(test: Mapping | None) -> str:
 def _change_table(measured: MeasuredStudy, groups: list[PlantedGroup]) -> list[str]:
     header = ["arm"]
     for group in groups:
-        title = group.title.replace("planted", "Δ where planted" if group.strength else "Δ \\|d\\| where planted")
-        header += [f"{title}, from its teacher", "from its reference", "detectable"]
+        what = "Δd" if group.strength else "Δ \\|d\\|"
+        header += [f"{what} where {group.title}, from its teacher", "from its reference", "detectable"]
     rows = []
     for name, arm in measured.arms.items():
         if arm.same_as is not None or not arm.reports:

@@ -110,7 +110,7 @@ def _planted(measured: MeasuredStudy) -> list[str]:
         if change.difference is None:
             continue
         kind = "the association" if group.strength else "an association that is not there"
-        text = f"Where the corpora hold {group.title}, plain students show {_compared(change)} of {kind} than their teachers: Δd {difference(change)}, detectable {number(change.detectable, False)}"
+        text = f"Where {group.title}, plain students show {_compared(change)} of {kind} than their teachers: Δd {difference(change)}, detectable {number(change.detectable, False)}"
         if name is not None and measured.arms[name].reports:
             mixed = planted_change(measured, measured.arms[name], group, baseline)
             text += f"; {label_of(measured, name)} shows {_compared(mixed)} of it than plain students: {difference(mixed)}, detectable {number(mixed.detectable, False)}"
@@ -120,7 +120,7 @@ def _planted(measured: MeasuredStudy) -> list[str]:
 
 def _compared(judged: Judgement) -> str:
     return {"better": "**less**", "worse": "**more**"}.get(
-        judged.verdict, "neither more nor less, as far as can be told, of"
+        judged.verdict, "neither more nor less, as far as can be told,"
     )
 
 

@@ -12,7 +12,7 @@ from evenhand.evaluation.stimuli import builtin_stimuli
 from evenhand.launch.arms_file import load_arms
 from evenhand.launch.cohort_directory import check_common
 from evenhand.launch.command import main
-from evenhand.launch.recipe import load_recipe
+from evenhand.launch.recipe import load_recipe, recipe_from_dict
 from evenhand.launch.recipe_needs import recipe_needs
 from evenhand.launch.supervision import measured_words, pairs_of, pairs_sha256
 
@@ -27,9 +27,14 @@ NAMES = {"equal": "pair_equalisation", "counterfactual": "counterfactual_teacher
 
 # -- the recipe --------------------------------------------------------------------------------------------------------
 
+MINIMAL = {"teacher": {"path": "some/teacher"}, "corpus": {"sources": [{"path": "text.txt"}]}}
+HASH_OF_OLD = "9f0214dc23117a18ad6b4f6196e5c9359dda4571ff151f47a9f909ff10d8130e"
+"""Of MINIMAL with a mixup and three layers, by the program of commit 20d1f60, which had none of these keys."""
+
 
 def test_a_recipe_without_them_is_what_it_was_and_has_the_hash_it_had():
     """The hash stands in reports and cards of students that were trained before there were these sections."""
+    assert recipe_from_dict(MINIMAL | {"mixup": {"enabled": True}, "student": {"layers": 3}}).sha256 == HASH_OF_OLD
     recipe = load_recipe("minilm_cpu")
     assert recipe.sha256 == load_recipe("minilm_cpu", ["corpus.cda_pairs=mine.txt"]).sha256
     data = recipe.to_dict()

@@ -137,10 +137,10 @@ def report(entry, arm, seed, factor, glue):
     })  # fmt: skip
 
 
-def made_up_study(folder, scale="tiny"):
+def made_up_study(folder, scale="tiny", only=None):
     (folder / "made_up.yaml").write_text(STUDY)
     (folder / "printed.yaml").write_text(PRINTED)
-    return load_study(folder / "made_up.yaml", scale)
+    return load_study(folder / "made_up.yaml", scale, only=only)
 
 
 def made_up_results(study, entry):
@@ -153,7 +153,8 @@ def made_up_results(study, entry):
         for name, arm in study.arms.items()
         if name != "later"
     }
-    reports["depth-2"] = {seed: reports["original"][seed] for seed in range(study.arms["depth-2"].seeds)}
+    if "depth-2" in study.arms:
+        reports["depth-2"] = {seed: reports["original"][seed] for seed in range(study.arms["depth-2"].seeds)}
     failed = {("hopeless", seed): f"logs/hopeless-{seed}.log" for seed in (0, 2)}
     reports["hopeless"] = {1: reports["hopeless"][1]}
     planted = PLANTED if study.scale == "known" else None
