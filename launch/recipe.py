@@ -67,8 +67,8 @@ class CorpusSection(CorpusSettings):
 
 @dataclass(frozen=True)
 class MixupSection:
-    """Arguments of :class:`evenhand.trainer.GenderMixup`; ``enabled: false`` (default) is plain distillation. ``pairs``: ``builtin``, a
-    file, or ``random`` (``random:1``, ``random:2`` … for other draws): the control of :mod:`evenhand.trainer.random_pairs`."""
+    """Arguments of :class:`evenhand.trainer.GenderMixup`; ``enabled: false`` (default) is plain distillation. ``pairs``: ``builtin``,
+    ``gendered_words`` (a long list), a file, or ``random`` (``random:1``, ``random:2`` … for other draws): the control of :mod:`evenhand.trainer.random_pairs`."""
 
     enabled: bool = False
     pairs: str = "builtin"

@@ -144,6 +144,8 @@ def _jobs(options: argparse.Namespace, accelerate: str | None) -> int:
             )
         return 1
     if options.jobs is not None:
+        if options.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, not {options.jobs}.")
         return options.jobs
     import torch
 

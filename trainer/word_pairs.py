@@ -15,6 +15,9 @@ from transformers import PreTrainedTokenizerBase
 
 from evenhand.trainer.word_boundaries import WordBoundaries
 
+GENDERED_WORDS = "gendered_words"
+"""Name of the packaged long list of pairs."""
+
 
 @dataclass(frozen=True)
 class WordPairs:
@@ -57,6 +60,19 @@ class WordPairs:
         return cls(tuple(map(tuple, data["pairs"])), data["name"], tuple(data["sides"]))
 
     @classmethod
+    def gendered_words(cls) -> WordPairs:
+        """A long list: the built-in pairs, and those of the built-in lists of context-debias (``context_debias_words.json``, aligned) of
+        which they hold neither word."""
+        pairs = list(cls.builtin().pairs)
+        words = {word.lower() for pair in pairs for word in pair}
+        lists = json.loads(resources.files(__package__).joinpath("context_debias_words.json").read_text("utf-8"))
+        for pair in zip(lists["male"], lists["female"], strict=True):
+            if not words & {*pair}:
+                pairs.append(pair)
+                words.update(pair)
+        return cls(tuple(pairs), GENDERED_WORDS, cls.builtin().sides)
+
+    @classmethod
     def from_file(cls, path: str | Path, sides: tuple[str, str] = ("first", "second")) -> WordPairs:
         """Read a JSON list of two-word lists, or text with two columns (tab, comma or spaces; ``#`` starts a comment).
 
@@ -75,8 +91,9 @@ class WordPairs:
 
     @classmethod
     def load(cls, pairs: str | Path) -> WordPairs:
-        """``"builtin"`` or a file."""
-        return cls.builtin() if str(pairs) == "builtin" else cls.from_file(pairs)
+        """``"builtin"``, ``"gendered_words"`` (the long list) or a file."""
+        packaged = {"builtin": cls.builtin, GENDERED_WORDS: cls.gendered_words}
+        return packaged[str(pairs)]() if str(pairs) in packaged else cls.from_file(pairs)
 
     @property
     def sha256(self) -> str:

@@ -66,9 +66,18 @@ def report_key(study: Study, arm: StudyArm, seed: int) -> str:
 def evaluation_of(study: Study, arm: StudyArm, seed: int) -> dict:
     """The evaluation section of a student, as plain values; with GLUE where the scale wants it for this arm and seed."""
     section = dataclasses.asdict(arm.recipe.evaluation)
-    if study.has_glue(arm.name, seed):
+    if has_glue(study, arm, seed):
         section["measures"] = section["measures"] | {"glue": study.settings.glue.settings}
     return section
+
+
+def has_glue(study: Study, arm: StudyArm, seed: int) -> bool:
+    """Whether GLUE is measured for this student: arms of equal recipes are one student, and measured in one way."""
+    glue = study.settings.glue
+    if glue is None or seed >= glue.seeds:
+        return False
+    own = student_key(study, arm, seed)
+    return any(student_key(study, study.arms[name], seed) == own for name in glue.arms if name in study.arms)
 
 
 def wanted_students(study: Study) -> dict[tuple[str, int], str]:

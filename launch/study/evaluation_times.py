@@ -17,6 +17,7 @@ from evenhand.evaluation.evaluator import NotApplicable
 from evenhand.evaluation.glue_tasks import TASKS
 from evenhand.launch.evaluate import section_evaluators
 from evenhand.launch.recipe import EvaluationSection, Recipe, build_section
+from evenhand.launch.recipe_needs import HUB_DATA
 from evenhand.launch.study.busy_clock import BusyClock
 from evenhand.launch.study.ground import Ground
 from evenhand.launch.watching import make_watch
@@ -32,7 +33,7 @@ class EvaluationTime:
 
     Args:
         seconds: of the measures that were timed.
-        untimed: names of measures for which there was no time. (A measure's further settings count like its first.)
+        untimed: names of measures for which there was no time, or whose data are not here. (A measure's further settings count like its first.)
     """
 
     seconds: float
@@ -52,7 +53,9 @@ def time_evaluation(
     Raises:
         ValueError, FileNotFoundError: a measure whose data are not here.
     """
-    others = {name: settings for name, settings in section.measures.items() if name != "glue"}
+    others = {name: settings or {} for name, settings in section.measures.items() if name != "glue"}
+    absent = [name for name, settings in others.items() if not_here(name, settings)]
+    others = {name: settings for name, settings in others.items() if name not in absent}
     quiet = EvaluationSection(**{**asdict(section), "measures": others})
     spent: dict[str, list[float]] = {}
     waiting: list[str] = []
@@ -71,7 +74,17 @@ def time_evaluation(
             spent.setdefault(evaluator.measure, []).append(clock.took().alone)
     seconds = sum(sum(of_measure) for of_measure in spent.values())
     seconds += sum(statistics.mean(spent[measure]) for measure in waiting if measure in spent)
-    return EvaluationTime(seconds, tuple(dict.fromkeys(measure for measure in waiting if measure not in spent)))
+    waiting = [measure for measure in waiting if measure not in spent]
+    return EvaluationTime(seconds, tuple(dict.fromkeys([*absent, *waiting])))
+
+
+def not_here(measure: str, settings: dict) -> str | None:
+    """What is missing of a measure's data on the Hub, which a plan does not fetch; None where nothing is, or they are files."""
+    if measure not in HUB_DATA or str(settings.get("data", "hub")) != "hub":
+        return None
+    wanted = HUB_DATA[measure](settings)
+    missing = wanted.missing()
+    return missing and f"{wanted.name}: {missing}"
 
 
 @dataclass(frozen=True)

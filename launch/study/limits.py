@@ -33,15 +33,14 @@ def limits_lines(measured: MeasuredStudy) -> list[str]:
     ]
     text = f"**What cannot be told**: a true change of mean \\|d\\| smaller than what the comparison could have found with 80 % power, without any correction: {'; '.join(ranges)}."
     if larger or smaller:
-        text += f" Of the paper's differences, {len(larger)} are larger than that" + (
-            f": {listed(larger)}" if larger else ""
-        )
-        text += (
-            f"; {len(smaller)} are smaller"
-            + (f", and a study of this size would often miss them: {listed(smaller)}" if smaller else "")
-            + "."
-        )
+        text += f" Of the paper's differences, {_counted(larger, 'larger')}; {_counted(smaller, 'smaller, and would often be missed by a study of this size')}."
     return [text]
+
+
+def _counted(names: list[str], words: str) -> str:
+    """``2 are larger: a and b``."""
+    verb = "is" if len(names) == 1 else "are"
+    return f"{len(names)} {verb} {words}" + (f": {listed(names)}" if names else "")
 
 
 def _range(values: list[float]) -> str:

@@ -59,9 +59,9 @@ def measuring_plan(
         try:
             taken = times.evaluation(section)
             measures += taken.seconds * forwards
-            gaps |= dict.fromkeys(f"Not counted: {name}, which there was no time to time." for name in taken.untimed)
+            gaps |= dict.fromkeys(f"Not counted: {name}, which was not timed." for name in taken.untimed)
         except (ValueError, FileNotFoundError) as error:
-            gaps[f"Not counted: the measures but GLUE ({error})"] = None
+            gaps[f"Not counted: the measures but GLUE ({error})."] = None
         settings = section.measures.get("glue")
         if settings is not None:
             runs += len(recipes)
@@ -70,7 +70,7 @@ def measuring_plan(
                 glue += taken.seconds * forwards * len(settings.get("seeds", (0,)))
                 gaps |= dict.fromkeys(f"{task} counts as GLUE's timed tasks do, by examples." for task in taken.untimed)
             except (ValueError, FileNotFoundError) as error:
-                gaps[f"Not counted: GLUE ({error})"] = None
+                gaps[f"Not counted: GLUE ({error})."] = None
     return MeasuringPlan(len(set(missing.values())), measures, runs, glue, tuple(gaps))
 
 

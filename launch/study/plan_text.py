@@ -100,7 +100,7 @@ def _sums(plan: Plan) -> list[str]:
     measuring = plan.measuring
     rows = [
         ["teachers", _time(plan.teacher_seconds), ""],
-        ["students", _time(plan.training_seconds), f"{plan.operations / 1e15:,.3g} PFLOP; {_saving(plan)}"],
+        ["students", _time(plan.training_seconds), f"{_petaflop(plan.operations)}; {_saving(plan)}"],
         ["measuring", _time(measuring.measures_seconds), f"{measuring.reports} reports"],
     ]
     rows += [["GLUE", _time(measuring.glue_seconds), f"{measuring.glue_runs} students"]] if measuring.glue_runs else []
@@ -166,6 +166,11 @@ def _tokens(tokens: float) -> str:
         if tokens >= size:
             return f"{tokens / size:.3g} {unit}"
     return f"{tokens:.0f}"
+
+
+def _petaflop(operations: float) -> str:
+    amount = operations / 1e15
+    return f"{amount:,.0f} PFLOP" if amount >= 100 else f"{amount:.3g} PFLOP"
 
 
 def _bytes(n: int) -> str:

@@ -117,6 +117,7 @@ class Scale:
         cohort_size: arms that are trained together at most: memory grows with it, the teacher's work is shared by so many.
         vocabulary: cut the teacher's vocabulary to so many word pieces, those that the corpus uses most (None: as it is).
         teachers: further teachers, name -> changes of the recipe for ``evenhand debias-teacher``.
+        exploratory: changes of the recipe of every arm that is not core, before its own, e.g. no ``watch``.
         changes: arm (before a sweep's values are filled in) -> changes of its recipe at this scale alone.
         glue: where GLUE is measured.
         planted: for a planted scale.
@@ -131,6 +132,7 @@ class Scale:
     cohort_size: int = 8
     vocabulary: int | None = None
     teachers: dict[str, dict] = field(default_factory=dict)
+    exploratory: list[str] = field(default_factory=list)
     changes: dict[str, list[str]] = field(default_factory=dict)
     glue: GlueScale | None = None
     planted: PlantedScale | None = None
@@ -168,15 +170,6 @@ class Study:
     def scale_note(self) -> str:
         """What the scale is, in a sentence."""
         return self.settings.note
-
-    def has_glue(self, arm: str, seed: int) -> bool:
-        """Whether GLUE is measured for this student."""
-        glue, own = self.settings.glue, self.arms[arm]
-        if glue is None or seed >= glue.seeds:
-            return False
-        # arms of equal recipes are one student, so it is measured in one way
-        others = [self.arms[name] for name in glue.arms if name in self.arms]
-        return any(other.recipe == own.recipe and other.teacher == own.teacher for other in others)
 
 
 @dataclass(frozen=True)
@@ -304,7 +297,9 @@ def _arm(
     try:
         if "seed" in recipe.get("training", {}):
             raise ValueError("training.seed is the study's own; leave it out of the recipe.")
-        resolved = recipe_from_dict(changed(recipe, [_filled(change, value) for change in (*spec.changes, *of_scale)]))
+        of_all = [] if spec.core else settings.exploratory
+        changes = [_filled(change, value) for change in (*of_all, *spec.changes, *of_scale)]
+        resolved = recipe_from_dict(changed(recipe, changes))
     except ValueError as error:
         raise ValueError(f"arm {name}: {error}") from None
     usual = settings.seeds.core if spec.core else settings.seeds.other

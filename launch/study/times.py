@@ -17,6 +17,7 @@ from evenhand.launch.study.evaluation_times import (
     EvaluationTime,
     GlueTime,
     WatchTime,
+    not_here,
     stand_in_student,
     time_evaluation,
     time_glue,
@@ -151,6 +152,8 @@ class StudyTimes:
         """
         plain = {key: value for key, value in settings.items() if key not in ("store", "progress")}
         sizes = self._evaluation_sizes(plain)
+        if missing := not_here("glue", settings):
+            raise FileNotFoundError(missing)
         if not self.file.known("glue", sizes):
             self.report("plan: timing GLUE on a few examples of each task …")
         return self.file.get(GlueTime, "glue", sizes, lambda: time_glue(plain, self.student, self.ground, GLUE_BUDGET))

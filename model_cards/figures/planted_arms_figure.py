@@ -72,9 +72,10 @@ def draw_planted_arms_figure(planted: Mapping[str, float], arms: Sequence[Plante
         axes.set_title(
             f"{plain(tests[place], 12)}, planted {planted[tests[place]]:+.2f}", fontsize=9, fontweight="bold"
         )
-    grid[0, 0].set_yticks(range(len(arms) - 1, -1, -1), [plain(arm.label) for arm in arms], fontsize=8)
-    for label, look in zip(grid[0, 0].get_yticklabels(), looks, strict=True):
-        label.set_fontweight("bold" if look.stands_out else "normal")
+    grid[0, 0].set_yticks(range(len(arms) - 1, -1, -1), [plain(arm.label) for arm in arms])
+    for axes in grid[:, 0]:
+        for label, look in zip(axes.get_yticklabels(), looks, strict=True):
+            label.set(fontsize=8, fontweight="bold" if look.stands_out else "normal")
     grid[0, 0].set_ylim(-0.7, len(arms) - 0.3)
     figure.supxlabel("SEAT effect size d, measured (dotted: teachers' mean)", fontsize=10)
     return save(figure, path)

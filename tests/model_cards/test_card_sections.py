@@ -9,7 +9,15 @@ from evenhand.evaluation.report_order import ordered_tests
 from evenhand.model_cards import CardFacts, build_card
 from evenhand.model_cards.card import SECTIONS
 from evenhand.model_cards.sections.benchmarks import GLUE_TASKS, MEASURES, METHODS
-from evenhand.model_cards.sections.citations import ALWAYS, ARCHITECTURES, CDA, CORPORA, PAIRS, SUPERVISION, bibliography
+from evenhand.model_cards.sections.citations import (
+    ALWAYS,
+    ARCHITECTURES,
+    CDA,
+    CORPORA,
+    PAIRS,
+    SUPERVISION,
+    bibliography,
+)
 from evenhand.model_cards.sections.provenance import LOADING_SECONDS, TABLE_SECONDS
 from evenhand.model_cards.sections.score_tables import TITLES
 

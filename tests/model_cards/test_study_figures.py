@@ -320,10 +320,12 @@ def test_a_panel_for_each_planted_test_by_rising_strength_with_the_arms_numbers(
 
 def test_more_tests_than_fit_side_by_side_stand_below(drawn):
     planted = {f"T{number}": number / 10 for number in range(5)}
-    panels = drawn(draw_planted_arms_figure, planted, [PlantedArm("a", "core", dict.fromkeys(planted, (1.0,)), {})])
+    panels = drawn(draw_planted_arms_figure, planted, [PlantedArm("a", "proposed", dict.fromkeys(planted, (1.0,)), {})])
     assert [axes.get_visible() for axes in panels] == [True] * 5 + [False]
     panels[0].figure.draw_without_rendering()
     assert len({round(axes.get_position().y0, 3) for axes in panels[:5]}) == 2
+    names = [label for axes in (panels[0], panels[3]) for label in axes.get_yticklabels()]
+    assert [(name.get_text(), name.get_fontsize(), name.get_fontweight()) for name in names] == [("a", 8, "bold")] * 2
 
 
 def test_nothing_planted_or_measured_and_unknown_tests_are_refused(tmp_path):

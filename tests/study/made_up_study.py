@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from evenhand.evaluation import EvaluationReport, Seat
+from evenhand.launch.study.cells import has_glue
 from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.study_file import load_study
 
@@ -147,7 +148,7 @@ def made_up_results(study, entry):
     """Every student but those of ``later`` and one of ``hopeless``'s, whose others failed; depth-2 is the original itself."""
     reports = {
         name: {
-            seed: report(entry, name, seed, factor_of(name, arm.value, seed), study.has_glue(name, seed))
+            seed: report(entry, name, seed, factor_of(name, arm.value, seed), has_glue(study, arm, seed))
             for seed in range(arm.seeds)
         }
         for name, arm in study.arms.items()

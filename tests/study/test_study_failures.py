@@ -2,12 +2,14 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
 import yaml
 from kept_reports import KeptReports
 from miniature import TEACHER, write_study
 
+from evenhand.launch.study.page import write_page
 from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
 WORDS = ("--only", "table1,random_pairs")
@@ -15,6 +17,12 @@ STUDENTS = {
     *((arm, seed) for arm in ("original", "mlm-cos", "proposed") for seed in (0, 1)),
     *((arm, 0) for arm in ("mlm-ce", "no-mlm", "random-pairs")),
 }
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """They take most of a page's time, and are looked at elsewhere."""
+    monkeypatch.setattr("evenhand.launch.study.page.write_page", partial(write_page, figures=False))
 
 
 @pytest.fixture

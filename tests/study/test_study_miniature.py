@@ -25,6 +25,7 @@ ARMS = {
     "figure1": ["depth-2", "depth-1"],
     "random_pairs": ["proposed", "random-pairs"],
 }
+TESTS, MEAN = ("C6", "C6b", "C7", "C7b", "C8", "C8b"), r"mean \|d\|"
 CORE = {"original", "mlm-cos", "mix-input", "mix-logits", "proposed"}
 
 
@@ -132,19 +133,13 @@ def test_each_section_has_its_table_with_every_arm_and_the_paper_s_numbers_besid
             continue
         table = rows(section(text, of_study.title))[0]
         labels = [finished.results.study.arms[name].label for name in of_study.arms]
-        shown = [row[0].replace(" *(exploratory)*", "") for row in table[2:]]
-        assert [name for name in shown if "paper" not in name and name != "teacher"] == labels
-        at = 2
-        for row in table[2:]:
-            at += 1
+        named = [row[0].replace(" *(exploratory)*", "") for row in table[2:]]
+        assert [name for name in named if "paper" not in name and name != "teacher"] == labels
+        for above, row in itertools.pairwise(table[2:]):
             if "paper" in row[0]:
-                arm = next(
-                    name for name in of_study.arms if finished.results.study.arms[name].label in table[at - 2][0]
-                )
-                printed = of_study.printed[arm]
-                assert row[2:8] == [
-                    f"{printed[c]:+.3f}".replace("-", "−") for c in ("C6", "C6b", "C7", "C7b", "C8", "C8b")
-                ]
+                arm = of_study.arms[labels.index(above[0].replace(" *(exploratory)*", ""))]
+                shown = [row[table[0].index(label)] for label in TESTS]
+                assert shown == [f"{of_study.printed[arm][label]:+.3f}".replace("-", "−") for label in TESTS]
         assert sum("paper" in row[0] for row in table) == len(set(of_study.printed) & set(of_study.arms))
     exploratory = set(re.findall(r"^\| (.*?) \*\(exploratory\)\*", text, re.M))
     assert exploratory == {arm.label for name, arm in finished.results.study.arms.items() if name not in CORE}
@@ -160,13 +155,15 @@ def test_the_numbers_are_those_of_the_reports(finished, text):
             continue
         of_arm = finished.results.reports[arm].values()
         expected = np.mean([mean_d(report) for report in of_arm])
-        assert row[8].startswith(f"**{expected:.3f} [") and row[1] == str(len(of_arm))
+        assert row[table[0].index(MEAN)].startswith(f"**{expected:.3f} [") and row[table[0].index("students")] == str(
+            len(of_arm)
+        )
         d = np.mean([seat(report)["tests"]["sent-weat7"]["effect_size"] for report in of_arm])
-        assert row[4].startswith(f"{d:+.3f} [".replace("-", "−"))
+        assert row[table[0].index("C7")].startswith(f"{d:+.3f} [".replace("-", "−"))
         seen += 1
     assert seen == 8
     teacher = np.mean([mean_d(report, "reference") for report in finished.results.reports["original"].values()])
-    assert table[2][0] == "teacher" and table[2][8].startswith(f"**{teacher:.3f} [")
+    assert table[2][0] == "teacher" and table[2][table[0].index(MEAN)].startswith(f"**{teacher:.3f} [")
 
 
 def test_arms_are_compared_with_the_baseline_paired_by_seed(finished):

@@ -224,8 +224,21 @@ def test_paper_scale_can_be_planned_where_its_teacher_is_not(monkeypatch):
     deep = dataclasses.replace(
         arm, recipe=dataclasses.replace(arm.recipe, student=dataclasses.replace(arm.recipe.student, layers=13))
     )
-    with pytest.raises(ValueError, match="original: student.layers must lie between 1 and the teacher's 12"):
+    with pytest.raises(ValueError, match=r"original: student\.layers must lie between 1 and the teacher's 12"):
         check_arms(dataclasses.replace(paper, arms={**paper.arms, "original": deep}), planned=True)
+
+
+def test_data_on_the_hub_are_not_fetched_and_what_lacks_them_is_said(study, planned, folder, monkeypatch):
+    monkeypatch.setattr("evenhand.launch.hub_cache.HubDataset.missing", lambda self: "not in the cache")
+    arm = study.arms["original"]
+    measures = {"crows_pairs": {"data": "hub"}, "glue": {"tasks": ["rte"], "data": "hub", "store": "unused"}}
+    section = dataclasses.replace(arm.recipe.evaluation, measures=measures)
+    measured = dataclasses.replace(arm, recipe=dataclasses.replace(arm.recipe, evaluation=section))
+    plan = make_plan(job_of(dataclasses.replace(study, arms={"original": measured}), folder, OMP_NUM_THREADS="1"))
+    assert plan.measuring.glue_runs == 3 and plan.measuring.glue_seconds == 0 < plan.measuring.measures_seconds
+    text = plan_text(plan)
+    assert "Not counted: crows_pairs, which was not timed." in text
+    assert "Not counted: GLUE (nyu-mll/glue: not in the cache)." in text
 
 
 @pytest.mark.heavy

@@ -240,3 +240,12 @@ def test_bpe_piece_of_another_word_is_not_the_word(byte_bpe):
 def test_bpe_multi_token_words_pair_position_by_position(byte_bpe):
     pairs = compiled(byte_bpe, ("grandfather", "grandmother"))
     assert spans(byte_bpe, pairs, "the grandmother saw") == [("Ġgrand mother", "Ġgrand father", False)]
+
+
+def test_the_long_list_holds_the_built_in_pairs_and_each_word_once():
+    long, short = WordPairs.load("gendered_words"), WordPairs.builtin()
+    assert long.pairs[: len(short.pairs)] == short.pairs and len(long.pairs) > 80
+    words = [word.lower() for pair in long.pairs for word in pair]
+    assert len(set(words)) == len(words)
+    assert ("uncle", "aunt") in long.pairs and ("king", "queen") in long.pairs
+    assert long.sides == short.sides and long.source == "gendered_words"
