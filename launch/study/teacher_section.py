@@ -19,6 +19,12 @@ def teacher_lines(measured: MeasuredStudy) -> list[str]:
     for name, sides in measured.results.teacher_changes.items():
         before, after = sides["before"], sides["after"]
         lines += [f"### The {markdown(name)} teacher", "", *_table(before, after)]
+        if shared := sides.get("stereotype_words_of_the_tests"):
+            words = ", ".join(str(markdown(word)) for word in shared)
+            lines += [
+                f"Debiased were, among others, {len(shared)} words that these tests measure ({words}): for them the fall is what was trained, not a finding.",
+                "",
+            ]
     if not lines:
         return []
     note = "One model before and after, so the intervals are over words alone."
