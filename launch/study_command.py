@@ -112,7 +112,9 @@ def _work(options: argparse.Namespace, job) -> int:
         stopped = job.run(launcher)
     results = job.results(_command(options))
     if any(results.reports.values()):
-        print(write_page(results, options.page or job.directory.page))
+        page = write_page(results, options.page or job.directory.page)
+        job.keep_beside(page.parent, results)
+        print(page)
     elif not stopped:
         raise RuntimeError(f"no report is there; see {job.directory.logs}.")
     if stopped:
@@ -133,6 +135,7 @@ def _take_over(job, archive: Path) -> int:
             job.directory.reports.mkdir(parents=True, exist_ok=True)
             report.save(job.directory.report_file(key))
             taken += 1
+    job.directory.take_over_teachers(archive.parent)
     return taken
 
 

@@ -12,6 +12,8 @@ from evenhand.launch.run_directory import RunDirectory, write_json
 from evenhand.launch.study.cells import teacher_key
 from evenhand.launch.study.study_file import ORIGINAL, Study
 
+TEACHERS_FILE = "teachers.json"
+"""Beside a page's archive of reports: SEAT of changed teachers, before and after, by name and key."""
 _SHOWN = 12
 
 
@@ -77,6 +79,20 @@ class StudyDirectory:
         for name, key in names.items():
             if key in made and not (self.links / name).exists():
                 (self.links / name).symlink_to(os.path.relpath(made[key].path, self.links))
+
+    def take_over_teachers(self, folder: Path) -> None:
+        """Keep what a page's folder says of teachers that were changed, for a directory in which they are not made."""
+        if (folder / TEACHERS_FILE).is_file():
+            write_json(self.path / TEACHERS_FILE, json.loads((folder / TEACHERS_FILE).read_text(encoding="utf-8")))
+
+    def teacher_change(self, study: Study, name: str) -> dict | None:
+        """SEAT of a teacher before and after it was changed (on a planted scale of seed 0), measured here or taken over; None where it is neither."""
+        made = self.teacher(study, name, 0) / "seat_before_after.json"
+        if made.is_file():
+            return json.loads(made.read_text(encoding="utf-8"))
+        kept = self.path / TEACHERS_FILE
+        changes = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        return changes.get(f"{name}-{teacher_key(study, name, 0)}")
 
     def unfinished_cells(self) -> dict[str, dict[str, str]]:
         """Cells whose training was begun and is not finished: name -> arm -> key of the student."""

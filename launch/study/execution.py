@@ -10,14 +10,25 @@ from pathlib import Path
 from evenhand.launch.cohort_directory import OWN_SECTIONS, SHARED
 from evenhand.launch.launchers import Launcher
 from evenhand.launch.run_directory import STORE, write_json
-from evenhand.launch.study.cells import Cell, evaluation_of, group_arms, make_cell, student_key, wanted_students
-from evenhand.launch.study.directory import StudyDirectory
+from evenhand.launch.study.cells import (
+    Cell,
+    evaluation_of,
+    group_arms,
+    make_cell,
+    student_key,
+    teacher_key,
+    wanted_students,
+)
+from evenhand.launch.study.directory import TEACHERS_FILE, StudyDirectory
+from evenhand.launch.study.report_archive import write_archive
 from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.study_file import Study
 from evenhand.launch.study.teachers import planted_strengths
 from evenhand.launch.study_runs import EVENHAND, Run
 from evenhand.model_cards.whole_files import write_text
 
+ARCHIVE = "reports.jsonl.xz"
+"""Every report that a page was made of, beside it."""
 Student = tuple[str, int]
 """An arm's name and a seed."""
 
@@ -238,15 +249,25 @@ class StudyJob:
                 reports[arm][seed] = loaded.setdefault(key, directory.report(key))
             elif log := directory.failure(key):
                 failed[arm, seed] = log
-        changes = {name: found for name in study.settings.teachers if (found := self._teacher_change(name)) is not None}
-        return StudyResults(study, reports, failed, changes, planted_strengths(directory, study), command)
+        changes = {name: directory.teacher_change(study, name) for name in study.settings.teachers}
+        changes = {name: found for name, found in changes.items() if found is not None}
+        return StudyResults(study, reports, failed, changes, planted_strengths(study), command)
 
-    def _teacher_change(self, name: str) -> dict | None:
-        file = self.directory.teacher(self.study, name, 0) / "seat_before_after.json"
-        if not file.is_file():
-            return None
-        seat = json.loads(file.read_text(encoding="utf-8"))
-        return {when: seat[when] for when in ("before", "after")}
+    def keep_beside(self, page: Path, results: StudyResults) -> None:
+        """Write what the page was made of beside it, so that it can be made again, and the study go on, without the students: every report in
+        ``reports.jsonl.xz``, changed teachers in ``teachers.json``."""
+        study = self.study
+        reports = {
+            key: results.reports[arm][seed]
+            for (arm, seed), key in wanted_students(study).items()
+            if seed in results.reports[arm]
+        }
+        write_archive(reports, page / ARCHIVE)
+        if results.teacher_changes:
+            changes = {
+                f"{name}-{teacher_key(study, name, 0)}": found for name, found in results.teacher_changes.items()
+            }
+            write_json(page / TEACHERS_FILE, changes)
 
 
 def _module(name: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from evenhand.launch.demo import train_planted_teacher
 from evenhand.launch.distill import opened_sources, prepare_teacher
 from evenhand.launch.errors import exit_code
 from evenhand.launch.origins import teacher_origin
-from evenhand.launch.planted_corpus import PlantedCorpus
+from evenhand.launch.planted_corpus import SEAT_TESTS, PlantedCorpus, resolve_associations
 from evenhand.launch.planted_tokenizer import build_tokenizer
 from evenhand.launch.pruned_vocabulary import PRUNED_FILE, prune_vocabulary, pruned_card
 from evenhand.launch.recipe import Recipe, recipe_from_dict
@@ -123,16 +122,13 @@ def _changed_teacher(study: Study, directory: StudyDirectory, name: str, seed: i
     return str(Path(debias_teacher(recipe_from_dict(data), folder).teacher).absolute())
 
 
-def planted_strengths(directory: StudyDirectory, study: Study) -> dict[str, float] | None:
-    """SEAT test's label -> planted strength, of the first seed that is there (the strengths are the same for all); None where none is planted."""
-    if study.settings.planted is None:
+def planted_strengths(study: Study) -> dict[str, float] | None:
+    """SEAT test's label -> planted strength, the same for all seeds; None where none is planted."""
+    planted = study.settings.planted
+    if planted is None:
         return None
-    for seed in range(max(arm.seeds for arm in study.arms.values())):
-        file = directory.planted(study, seed) / "planted.json"
-        if file.is_file():
-            associations = json.loads(file.read_text(encoding="utf-8"))["associations"].values()
-            return {entry["label"]: entry["strength"] for entry in associations}
-    return {}
+    strengths = resolve_associations(planted.associations)
+    return {SEAT_TESTS[association][1]: strength for association, strength in strengths.items()}
 
 
 def main(argv: list[str] | None = None) -> int:

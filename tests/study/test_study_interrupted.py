@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,8 +17,8 @@ from evenhand.launch.study.directory import StudyDirectory
 
 WORDS = ("--only", "random_pairs", "--seeds", "1")
 ARMS = ("original", "proposed", "random-pairs")
-OF_THE_TRAINING = {"cohort", "seconds", "energy", "recipe_sha256"}
-"""What a training's record says of with whom, how long and where it ran."""
+OF_THE_TRAINING = {"code", "cohort", "seconds", "energy", "recipe_sha256"}
+"""What a training's record says of with whom, how long, where and by which commit it ran."""
 
 
 def facts(report, *directories):
@@ -26,7 +27,10 @@ def facts(report, *directories):
     for directory in directories:
         text = text.replace(str(directory), "DIRECTORY")
     data = json.loads(text)
-    return data | {"training": {key: value for key, value in data["training"].items() if key not in OF_THE_TRAINING}}
+    return data | {
+        "code": None,
+        "training": {key: value for key, value in data["training"].items() if key not in OF_THE_TRAINING},
+    }
 
 
 def reports_of(directory):
@@ -70,14 +74,15 @@ def die():
 
 
 def noting_steps(file, dies_at=None):
-    """Let every training step that begins write its number into ``file``, and one of them be the process's last."""
+    """Let every step of a distillation that begins write its number into ``file``, and one of them be the process's last."""
     original = CallbackHandler.on_step_begin
 
     def noted(self, args, state, control):
-        with file.open("a") as steps:
-            steps.write(f"{state.global_step}\n")
-        if state.global_step == dies_at:
-            die()
+        if "cohorts" in Path(args.output_dir).parts:  # and not GLUE's
+            with file.open("a") as steps:
+                steps.write(f"{state.global_step}\n")
+            if state.global_step == dies_at:
+                die()
         return original(self, args, state, control)
 
     CallbackHandler.on_step_begin = noted
