@@ -194,7 +194,8 @@ def read_packaged_yaml(path: str | Path, folder: str, what: str) -> dict:
     if not path.is_file():
         packaged = Path(__file__).parent / folder / f"{path.name.removesuffix('.yaml')}.yaml"
         if path.parent != Path() or not packaged.is_file():
-            known = sorted(p.stem for p in packaged.parent.glob("*.yaml"))
+            # NAME.SOMETHING.yaml belongs to NAME.yaml
+            known = sorted(p.stem for p in packaged.parent.glob("*.yaml") if "." not in p.stem)
             raise FileNotFoundError(f"{what} {path} does not exist; packaged {folder}: {', '.join(known)}.")
         path = packaged
     try:

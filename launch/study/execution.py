@@ -118,10 +118,12 @@ class StudyJob:
             run = made.get(student_key(study, study.arms[arm], seed))
             if run is not None:
                 runs.setdefault(run.path.parent.name, []).append((arm, seed, run))
-        found = []
+        found, unfinished = [], self.directory.unfinished_cells()
         for cell, entries in runs.items():
             file = self.directory.cells / cell / "measure_again.json"
-            self._write_measures(file, [(arm, seed, run.path) for arm, seed, run in entries], None)
+            # left behind where the measuring was cut off
+            checkpoints = None if cell in unfinished else self.directory.cohorts / cell / SHARED / "checkpoints"
+            self._write_measures(file, [(arm, seed, run.path) for arm, seed, run in entries], checkpoints)
             found.append(self._run(f"{cell}-measured", [(*_module("measure"), str(file))], inputs=(file,)))
         return found
 

@@ -61,7 +61,7 @@ def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str
         "printed_averages_that_do_not_match": [asdict(mean) for mean in mismatches(study.sections)],
         "not_at_this_scale": dict(study.settings.without),
         "teacher_changes": {
-            name: {side: _seat(aggregate_results([result])) for side, result in sides.items()}
+            name: {when: _seat(aggregate_results([sides[when]])) for when in ("before", "after")}
             for name, sides in results.teacher_changes.items()
         },
         "planted": _planted(measured),

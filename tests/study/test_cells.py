@@ -53,7 +53,7 @@ def test_what_is_trained_together_can_be_trained_together_and_core_arms_come_fir
     core = [all(study.arms[arm].core for arm in arms) for _, arms in groups]
     assert core == sorted(core, reverse=True) and sum(core) == 10
     assert max(len(arms) for _, arms in groups) <= study.settings.cohort_size
-    for seed, arms in groups:
+    for _, arms in groups:
         assert len({study.arms[arm].teacher for arm in arms}) == 1
         assert len({str(study.arms[arm].recipe.corpus) for arm in arms}) == 1
         assert len({study.arms[arm].recipe.training["max_steps"] for arm in arms}) == 1

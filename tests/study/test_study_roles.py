@@ -76,6 +76,6 @@ def test_a_row_that_is_not_complete_has_its_mean_as_printed():
 def test_every_section_that_the_paper_has_is_printed():
     from evenhand.launch.study import study_file
 
-    file = study_file.Path(study_file.__file__).parents[1] / "studies" / "ahn2022_printed.yaml"
+    file = study_file.Path(study_file.__file__).parents[1] / "studies" / "ahn2022.printed.yaml"
     printed = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert {name: len(rows) for name, rows in printed.items()} == {"table1": 3, "table2": 7, "table3": 2, "figure1": 1}
