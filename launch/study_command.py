@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     if options.reports is not None:
         print(f"study {study.name}: {_take_over(job, options.reports)} reports taken over from {options.reports}")
     if options.plan:
-        from evenhand.launch.study.plan import print_plan
+        from evenhand.launch.study.planning.study_plan import print_plan
 
         print_plan(job)
         return 0
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
 def _work(options: argparse.Namespace, job) -> int:
     from evenhand.launch.launchers import make_launcher
     from evenhand.launch.study.measure_checks import check_measures
-    from evenhand.launch.study.page import write_page
+    from evenhand.launch.study.page.study_page import write_page
     from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
     slurm = [word for word in options.slurm if word not in job.overrides]

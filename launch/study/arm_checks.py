@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, PreTrainedModel
 
-from evenhand.launch.study.ground import teacher_sizes
+from evenhand.launch.study.planning.ground import teacher_sizes
 from evenhand.launch.study.study_file import Study
 from evenhand.launch.study.teachers import base_recipe
 from evenhand.trainer import load_teacher, make_student

@@ -9,7 +9,7 @@ import yaml
 from kept_reports import KeptReports
 from miniature import TEACHER, write_study
 
-from evenhand.launch.study.page import write_page
+from evenhand.launch.study.page.study_page import write_page
 from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
 WORDS = ("--only", "table1,random_pairs")

@@ -10,9 +10,9 @@ from made_up_study import EFFECTS, PLANTED, made_up_results, made_up_study, meas
 from scipy import stats
 
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
-from evenhand.launch.study.measured import MeasuredStudy
-from evenhand.launch.study.page import write_page
-from evenhand.launch.study.pictures import planted_picture
+from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.pictures import planted_picture
+from evenhand.launch.study.page.study_page import write_page
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from evenhand.launch.study.arm_checks import check_arms
 from evenhand.launch.study.cells import wanted_students
 from evenhand.launch.study.directory import StudyDirectory
 from evenhand.launch.study.execution import StudyJob
-from evenhand.launch.study.plan import make_plan
-from evenhand.launch.study.plan_text import plan_text
+from evenhand.launch.study.planning.plan_text import plan_text
+from evenhand.launch.study.planning.study_plan import make_plan
 from evenhand.launch.study.study_file import load_study
 
 STUDY = {

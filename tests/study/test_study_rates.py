@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from evenhand.launch.study import busy_clock
-from evenhand.launch.study.busy_clock import BusyClock
-from evenhand.launch.study.calibration import StepTime
-from evenhand.launch.study.rates import CellSeconds, Finished, RatesFile, Shares
-from evenhand.launch.study.workload import ArmWork, CellWork
+from evenhand.launch.study.planning import busy_clock
+from evenhand.launch.study.planning.busy_clock import BusyClock
+from evenhand.launch.study.planning.calibration import StepTime
+from evenhand.launch.study.planning.rates import CellSeconds, Finished, RatesFile, Shares
+from evenhand.launch.study.planning.workload import ArmWork, CellWork
 
 HERE = {"device": "cpu", "name": "some processor", "threads": 1}
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from evenhand.launch.study.printed import (
+from evenhand.launch.study.page.printed import (
     best_mean,
     glue_mean,
     mismatches,
@@ -11,7 +11,7 @@ from evenhand.launch.study.printed import (
     printed_difference,
     seat_mean,
 )
-from evenhand.launch.study.roles import Roles
+from evenhand.launch.study.page.roles import Roles
 from evenhand.launch.study.study_file import load_study
 
 

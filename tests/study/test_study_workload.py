@@ -6,8 +6,8 @@ import pytest
 from transformers import BertConfig, BertForMaskedLM
 
 from evenhand.launch.recipe import recipe_from_dict
-from evenhand.launch.study.ground import AssumedText, Ground, ground_of
-from evenhand.launch.study.workload import Workload, batch_size, steps_of
+from evenhand.launch.study.planning.ground import AssumedText, Ground, ground_of
+from evenhand.launch.study.planning.workload import Workload, batch_size, steps_of
 from evenhand.trainer.arithmetic import ModelShape, Tokens, step_flops
 
 WORDS = [
@@ -171,7 +171,7 @@ def test_data_set_that_is_not_in_the_cache_is_not_fetched(teacher, monkeypatch):
 
 
 def test_published_sizes_stand_in_for_a_teacher_that_is_not_here(monkeypatch, tmp_path):
-    from evenhand.launch.study import ground as module
+    from evenhand.launch.study.planning import ground as module
 
     small = BertConfig(vocab_size=60, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     monkeypatch.setitem(module.PUBLISHED, "bert-base-uncased", lambda: small)

@@ -1,0 +1,96 @@
+"""What lies behind d: the shares of its spread, the anisotropy of the vectors, and the same comparisons under other poolings and stimuli."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenhand.evaluation.spread_of_associations import Spread, spread_of
+from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.measured import GENDER, MeasuredArm, MeasuredStudy
+from evenhand.launch.study.page.number_text import (
+    ABSENT,
+    arm_label,
+    difference,
+    estimate,
+    judged_text,
+    probability,
+    table,
+)
+from evenhand.model_cards.escaping import code, markdown
+
+
+def mean_spread(arm: MeasuredArm) -> Spread | None:
+    """The shares over the gender tests and seeds of an arm; ``None`` where a test has no d."""
+    spreads = [
+        spread_of(test)
+        for result in arm.seat().values()
+        for test in result["tests"].values()
+        if test["family"] == GENDER
+    ]
+    if not spreads or None in spreads:
+        return None
+    shares = [[one.between_sets, one.between_words, one.within_words] for one in spreads]
+    return Spread(*map(float, np.mean(shares, axis=0)))
+
+
+def spread_lines(measured: MeasuredStudy) -> list[str]:
+    """Table of the shares, and of the mean cosine of all sentence vectors."""
+    rows = []
+    for arm in measured.arms.values():
+        shares = mean_spread(arm)
+        if arm.same_as is None and shares is not None:
+            cosines = [result["anisotropy"]["mean_cosine"] for result in arm.seat().values()]
+            parts = (shares.between_sets, shares.between_words, shares.within_words)
+            cells = [*(f"{100 * part:.1f} %" for part in parts), number(float(np.mean(cosines)), False)]
+            rows.append([arm_label(arm), str(len(arm.seat())), *cells])
+    if not rows:
+        return []
+    header = [
+        "arm",
+        "students",
+        "between the sets (d)",
+        "between words of a set",
+        "between sentences of a word",
+        "mean cosine",
+    ]
+    return [
+        "## What d is made of",
+        "",
+        "d is a difference of two means over a standard deviation, so \\|d\\| falls when the sets come together, and as well when the words of a set, or "
+        "the sentences around a word, come to differ more. The table divides the sum of squares of the associations (mean over the six gender tests "
+        "and the students) into these three parts. The mean cosine is that of all pairs of sentence vectors.",
+        "",
+        *table(header, rows),
+    ]
+
+
+def other_settings_lines(measured: MeasuredStudy) -> list[str]:
+    """Mean |d| and its difference from the reference arm under every other pooling and on every other source of sentences."""
+    lines = []
+    for which, entry in enumerate(measured.entries[1:], 1):
+        comparisons = measured.other_entry(which)
+        rows = []
+        for name, arm in measured.arms.items():
+            reference = measured.reference_of(name)
+            sizes = [result["families"][GENDER]["mean_absolute_effect_size"] for result in arm.seat(which).values()]
+            if arm.same_as is not None or not sizes:
+                continue
+            mean = None if None in sizes else float(np.mean(sizes))
+            found = comparisons.get((name, measured.name_of(reference))) if reference else None
+            judged = found.families[GENDER].words_and_seeds if found else None
+            rows.append(
+                [
+                    arm_label(arm), str(len(sizes)), estimate(mean, None), difference(judged), judged_text(judged),
+                    probability(judged.p_value_holm) if judged else ABSENT, number(judged.detectable if judged else None, False),
+                ]
+            )  # fmt: skip
+        header = ["arm", "students", "mean \\|d\\|", "Δ, words and seeds", "verdict", "p (Holm)", "detectable"]
+        lines += [
+            f"### Pooling {code(entry['pooling'])}, {markdown(entry['stimuli']['name'])}",
+            "",
+            *table(header, rows),
+        ]
+    if not lines:
+        return []
+    note = "The same students under other settings of the measure; Holm's correction is over the arms within each."
+    return ["## Other poolings and stimuli", "", note, "", *lines]

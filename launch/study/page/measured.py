@@ -1,0 +1,239 @@
+"""Every number of a study's page, computed once from the reports: means with intervals, comparisons, sweeps, trade-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from evenhand.evaluation.arm_comparisons import ArmComparison, compare_arms
+from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
+from evenhand.evaluation.paired_seeds import Interval, Ratio, ratio_of_means, t_interval
+from evenhand.evaluation.report import EvaluationReport
+from evenhand.evaluation.sweeps import Sweep, along_sweep
+from evenhand.launch.study.page.roles import Roles
+from evenhand.launch.study.results import StudyResults
+from evenhand.launch.study.study_file import Section, Study, StudyArm
+
+GENDER, EXTENDED = "gender", "gender-extended"
+
+
+@dataclass(frozen=True)
+class MeasuredArm:
+    """One arm with what is known of it.
+
+    Args:
+        arm: as the study file has it.
+        reports: by seed.
+        failed: seed → name of its log.
+        same_as: the arm whose students these are as well (recipes may come out equal), or ``None``.
+    """
+
+    arm: StudyArm
+    reports: Mapping[int, EvaluationReport]
+    failed: Mapping[int, str]
+    same_as: str | None
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Seeds that have neither a report nor failed."""
+        return tuple(seed for seed in range(self.arm.seeds) if seed not in self.reports and seed not in self.failed)
+
+    def seat(self, which: int = 0) -> dict[int, Mapping]:
+        """`SeatResult.to_dict()` by seed, of the report's entry of that number."""
+        return {
+            seed: report.measures["seat"][which]["model"]
+            for seed, report in self.reports.items()
+            if len(report.measures.get("seat", ())) > which
+        }
+
+    def teachers(self, which: int = 0) -> dict[int, Mapping]:
+        """The teacher's, by seed."""
+        entries = {seed: report.measures["seat"][which] for seed, report in self.reports.items()}
+        return {seed: entry["reference"] for seed, entry in entries.items() if entry["reference"] is not None}
+
+    @cached_property
+    def mean(self) -> dict[str, object] | None:
+        """The headline's means over seeds with intervals over words and seeds, see `over_seeds.aggregate_results`."""
+        results = list(self.seat().values())
+        return aggregate_results(results) if results else None
+
+    @cached_property
+    def against_teacher(self) -> dict[str, object] | None:
+        """The headline against the teacher that each seed had, see `over_seeds.aggregate_differences`."""
+        results, teachers = self.seat(), self.teachers()
+        seeds = [seed for seed in results if seed in teachers]
+        return (
+            aggregate_differences(*([side[seed] for seed in seeds] for side in (results, teachers))) if seeds else None
+        )
+
+    def mean_magnitudes(self, family: str = GENDER) -> dict[int, float]:
+        """Mean \\|d\\| of each seed that has one."""
+        values = {
+            seed: result["families"].get(family, {}).get("mean_absolute_effect_size")
+            for seed, result in self.seat().items()
+        }
+        return {seed: value for seed, value in values.items() if value is not None}
+
+    def losses(self) -> dict[int, float]:
+        """Held-out masked-LM loss by seed, in nats per masked token."""
+        records = {seed: (report.training or {}).get("held_out_mlm_loss") for seed, report in self.reports.items()}
+        return {seed: record["student"] for seed, record in records.items() if record}
+
+    @cached_property
+    def loss(self) -> Interval | None:
+        """Their mean with its interval; ``None`` for fewer than two seeds."""
+        losses = list(self.losses().values())
+        return t_interval(losses) if len(losses) > 1 else None
+
+
+class MeasuredStudy:
+    """A study's results with everything that its page and its results.json say.
+
+    Args:
+        results: of one scale.
+
+    Raises:
+        ValueError: no student was measured with SEAT, or reports that cannot be compared.
+    """
+
+    def __init__(self, results: StudyResults) -> None:
+        self.results = results
+        self.study: Study = results.study
+        self.roles = Roles(results.study)
+        self.arms = _measured_arms(results)
+        if not any(arm.seat() for arm in self.arms.values()):
+            raise ValueError(
+                f"study {self.study.name}, scale {self.study.scale}: no student has been measured with SEAT yet; run the study first"
+            )
+        self._compared: dict[int, dict[tuple[str, str], ArmComparison]] = {}
+        self.comparisons = self.other_entry(0)
+
+    @cached_property
+    def first(self) -> EvaluationReport:
+        """A report of the baseline, or of the first arm that has one."""
+        arms = [self.arms[self.study.baseline], *self.arms.values()]
+        return next(report for arm in arms for report in arm.reports.values())
+
+    @cached_property
+    def entries(self) -> list[Mapping]:
+        """The SEAT entries of a report: pooling and stimuli of each, the headline first."""
+        return self.first.measures["seat"]
+
+    def name_of(self, arm: str) -> str:
+        """The arm itself, or the one that has the very same students."""
+        return self.arms[arm].same_as or arm
+
+    def reference_of(self, arm: str) -> str | None:
+        """The arm that it is compared with, ``None`` where that is itself."""
+        reference = self.roles.reference_of(arm)
+        if reference is None or self.name_of(reference) == self.name_of(arm):
+            return None
+        return reference
+
+    def comparison(self, arm: str, against: str | None = None) -> ArmComparison | None:
+        """An arm against its reference, or against another that it was compared with; ``None`` where a seed in common is missing."""
+        against = against or self.reference_of(arm)
+        return None if against is None else self.comparisons.get((self.name_of(arm), self.name_of(against)))
+
+    @property
+    def tests(self) -> int:
+        """How many comparisons Holm's correction is over."""
+        return sum(
+            one.families[GENDER].words_and_seeds.p_value is not None
+            for one in self.comparisons.values()
+            if GENDER in one.families
+        )
+
+    def per_nat(self, arm: str, against: str | None = None) -> Ratio | None:
+        """Δ mean \\|d\\| per nat of Δ masked-LM loss over the seeds that both arms have; ``None`` without both numbers."""
+        against = against or self.reference_of(arm)
+        comparison = self.comparison(arm, against)
+        if comparison is None:
+            return None
+        losses = self._comparable_losses()
+        one, other = (losses.get(name, {}) for name in (comparison.arm, comparison.against))
+        changes = dict(zip(comparison.seeds, comparison.families[GENDER].of_seeds, strict=True))
+        seeds = [seed for seed, change in changes.items() if change is not None and seed in one and seed in other]
+        if not seeds or comparison.mlm_loss is None:
+            return None
+        return ratio_of_means([changes[seed] for seed in seeds], [one[seed] - other[seed] for seed in seeds])
+
+    def sweep(self, section: Section) -> Sweep | None:
+        """Mean \\|d\\| along a sweep of numbers; ``None`` for fewer than three of them, or for names."""
+        arms = [self.arms[name] for name in section.arms]
+        values = {arm.arm.value: arm.mean_magnitudes() for arm in arms if isinstance(arm.arm.value, (int, float))}
+        return along_sweep({float(value): of_seeds for value, of_seeds in values.items()})
+
+    def other_entry(self, which: int) -> dict[tuple[str, str], ArmComparison]:
+        """The comparisons under another pooling or on other stimuli, corrected among themselves."""
+        if which not in self._compared:
+            self._compared[which] = self._compare(which)
+        return self._compared[which]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Students wanted, measured, failed and not yet run; students that several arms share count once."""
+        own = [arm for arm in self.arms.values() if arm.same_as is None]
+        return {
+            "wanted": sum(max(arm.arm.seeds, len(arm.reports)) for arm in own),
+            "measured": sum(len(arm.reports) for arm in own),
+            "failed": sum(len(arm.failed) for arm in own),
+            "missing": sum(len(arm.missing) for arm in own),
+        }
+
+    def _compare(self, which: int) -> dict[tuple[str, str], ArmComparison]:
+        pairs = [(self.name_of(one), self.name_of(other)) for one, other in self.roles.pairs(self.arms)]
+        pairs = [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
+        results = {name: arm.seat(which) for name, arm in self.arms.items()}
+        return compare_arms(results, pairs, self._comparable_losses())
+
+    def _comparable_losses(self) -> dict[str, dict[int, float]]:
+        """Losses on the text that the baseline's were taken on: an arm with other documents held out has none that could be compared."""
+        base = {seed: _held_out(report) for seed, report in self.arms[self.study.baseline].reports.items()}
+        return {
+            name: {
+                seed: loss
+                for seed, loss in arm.losses().items()
+                if seed in base and _held_out(arm.reports[seed]) == base[seed]
+            }
+            for name, arm in self.arms.items()
+        }
+
+
+def mean_teacher(measured: MeasuredStudy, which: int = 0) -> dict[str, object] | None:
+    """The baseline's teachers, each once, with intervals; ``None`` where the reports have none."""
+    arms = [measured.arms[measured.study.baseline], *measured.arms.values()]
+    teachers = next((found for arm in arms if (found := list(arm.teachers(which).values()))), [])
+    distinct = [result for index, result in enumerate(teachers) if result not in teachers[:index]]
+    return aggregate_results(distinct) if distinct else None
+
+
+def teacher_loss(measured: MeasuredStudy) -> float | None:
+    """Mean held-out loss of the baseline's teachers."""
+    reports = measured.arms[measured.study.baseline].reports.values()
+    losses = [(report.training or {}).get("held_out_mlm_loss") for report in reports]
+    known = [record["teacher"] for record in losses if record and record.get("teacher") is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _held_out(report: EvaluationReport) -> tuple:
+    training = report.training or {}
+    return training.get("corpus", {}).get("held_out_sequences"), (training.get("held_out_mlm_loss") or {}).get(
+        "n_targets"
+    )
+
+
+def _measured_arms(results: StudyResults) -> dict[str, MeasuredArm]:
+    reports = {name: dict(sorted(results.reports.get(name, {}).items())) for name in results.study.arms}
+    students = {name: {(seed, report.sha256) for seed, report in of_arm.items()} for name, of_arm in reports.items()}
+    order = sorted(students, key=lambda name: -len(students[name]))  # stable: of equally many, the earlier arm
+    arms = {}
+    for name, arm in results.study.arms.items():
+        holder = next((other for other in order if students[name] and students[name] <= students[other]), name)
+        failed = {seed: log for (of, seed), log in sorted(results.failed.items()) if of == name}
+        failed = {seed: log for seed, log in failed.items() if seed not in reports[holder]}
+        arms[name] = MeasuredArm(arm, reports[holder], failed, None if holder == name else holder)
+    return arms

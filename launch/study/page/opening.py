@@ -1,0 +1,108 @@
+"""The head of a study's page: what it is, what was run on what, and how its numbers are to be read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenhand.evaluation.verdict import RULE
+from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
+from evenhand.launch.study.page.number_text import plural
+from evenhand.model_cards.escaping import code, markdown
+
+
+def opening_lines(measured: MeasuredStudy) -> list[str]:
+    """Title, facts and state."""
+    study, results = measured.study, measured.results
+    lines = [
+        f"# {markdown(study.title)}",
+        "",
+        "Written by a command from the reports of its students; no number here was typed.",
+        "",
+    ]
+    lines += [f"- {markdown(key[:1].upper() + key[1:])}: {markdown(text)}." for key, text in _facts(study.paper)]
+    lines.append(f"- Scale {code(study.scale)}: {markdown(study.scale_note.rstrip('.'))}.")
+    if results.command:
+        lines.append(f"- Command: {code(results.command)}")
+    lines += [*_environment(measured), *_training(measured), _state(measured), ""]
+    left_out = study.settings.without
+    if left_out:
+        lines += [
+            f"Not at this scale: {'; '.join(f'{markdown(name)} ({markdown(why.rstrip(chr(46)))})' for name, why in left_out.items())}.",
+            "",
+        ]
+    return lines
+
+
+def _facts(paper) -> list[tuple[str, str]]:
+    return [(key, str(text).rstrip(".")) for key, text in paper.items()]
+
+
+def _environment(measured: MeasuredStudy) -> list[str]:
+    data = measured.first.data
+    return [
+        f"- Environment: {', '.join(f'{markdown(key)} {markdown(value)}' for key, value in data['environment'].items())}; evenhand {markdown(data['evenhand_version'])}."
+    ]
+
+
+def _training(measured: MeasuredStudy) -> list[str]:
+    training = measured.first.training
+    if not training:
+        return []
+    teacher, student, corpus, objective = (training[key] for key in ("teacher", "student", "corpus", "objective"))
+    weights = " / ".join(f"{name} {value:g}" for name, value in objective["weights"].items() if value)
+    own = "a teacher and a corpus of its own for each seed" if measured.results.planted else code(teacher["name"])
+    label = markdown(measured.study.arms[measured.study.baseline].label)
+    return [
+        f"- Teacher: {own}, {plural(teacher['layers'], 'layer')}, width {teacher['hidden_size']}. Baseline arm *{label}*: {plural(student['layers'], 'layer')}, "
+        f"{student['parameters']:,} parameters; loss weights {weights}, T = {objective['temperature']:g}.",
+        f"- Training of the baseline: {training['steps']:,} steps of {training['batch_size']} sequences, {training['tokens_seen']:,} tokens; "
+        f"corpus of {corpus['sequences']:,} sequences, {corpus['tokens']:,} tokens.",
+    ]
+
+
+def _state(measured: MeasuredStudy) -> str:
+    counts = measured.counts
+    text = (
+        f"- Students: {counts['measured']:,} of {counts['wanted']:,} measured, in {plural(len(measured.arms), 'arm')}"
+    )
+    rest = [
+        f"**{counts[key]:,} {words}**"
+        for key, words in (("failed", "failed"), ("missing", "not run yet"))
+        if counts[key]
+    ]
+    return f"{text}; {', '.join(rest)}." if rest else f"{text}."
+
+
+def reading_lines(measured: MeasuredStudy) -> list[str]:
+    """How to read the tables: intervals, verdicts, correction, what could have been found, and the floor of the measure."""
+    entry = measured.entries[0]
+    source = {"builtin": "the built-in sentences", "sent-bias": "sent-bias files"}.get(
+        entry["stimuli"]["source"], entry["stimuli"]["name"]
+    )
+    core = [arm for arm in measured.arms.values() if arm.arm.core]
+    lines = [
+        "## How to read the tables",
+        "",
+        f"- SEAT with {code(entry['pooling'])} pooling on {markdown(source)}. d keeps its sign; mean \\|d\\| is over the six gender tests C6 to C8b. Lower is less measured association.",
+        "- Arms are paired by seed: same teacher, same first weights where the depth is the same, same order of data, same masks. Intervals are at 95 %. Those over *words and seeds* say what would hold for "
+        "other words and other trainings; those over *seeds alone* what would hold for other trainings measured with these very words.",
+        f"- Verdicts are on the interval over words and seeds. {RULE} Here less bias counts as better.",
+        f"- p (Holm) is corrected over the {plural(measured.tests, 'comparison')} of this page, apart for each family of tests and each kind of interval. A verdict that the correction takes back says so.",
+        "- *Detectable* is the true difference that the comparison would have found with 80 % power at the level of 5 %, given the spread that was seen; *with Holm*, at the first step of the correction. "
+        "What is smaller cannot be told from nothing here.",
+        f"- {plural(len(core), 'core arm')}, planned with more seeds; all others are *exploratory*, and are there to say where to look, not what is so.",
+    ]
+    return [*lines, *_floor(measured), ""]
+
+
+def _floor(measured: MeasuredStudy) -> list[str]:
+    """What mean |d| would be without any association, and what a single test can find."""
+    families = [result["families"][GENDER] for result in measured.arms[measured.study.baseline].seat().values()]
+    floors = [one["noise_floor"]["expected"] for one in families if one["noise_floor"]]
+    reaches = [one["detectable_effect_size"] for one in families if one["detectable_effect_size"] is not None]
+    if not floors or not reaches:
+        return []
+    return [
+        f"- With the words dealt to the sets at random, mean \\|d\\| of the baseline's students would be {number(float(np.mean(floors)), False)}, not 0; a single test of one model finds \\|d\\| ≥ {number(float(np.mean(reaches)), False, 2)} with 80 % power."
+    ]

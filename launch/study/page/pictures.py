@@ -1,0 +1,251 @@
+"""The pictures of a study's page, from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from evenhand.evaluation.paired_seeds import t_interval
+from evenhand.launch.study.page.glue_section import glue_scores, glue_tasks, mean_of
+from evenhand.launch.study.page.measured import GENDER, MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss
+from evenhand.launch.study.study_file import Section
+from evenhand.model_cards.escaping import markdown
+from evenhand.model_cards.figures.arms_forest_figure import (
+    ARMS_FOREST_CAPTION,
+    ArmDifference,
+    arms_forest_alt,
+    draw_arms_forest_figure,
+)
+from evenhand.model_cards.figures.arms_over_steps_figure import (
+    ARMS_OVER_STEPS_CAPTION,
+    ArmCurve,
+    arms_over_steps_alt,
+    draw_arms_over_steps_figure,
+    drawn_steps,
+)
+from evenhand.model_cards.figures.arms_tradeoff_figure import (
+    ARMS_TRADEOFF_CAPTION,
+    HELD_OUT_LOSS,
+    ArmPoint,
+    Quality,
+    arms_tradeoff_alt,
+    draw_arms_tradeoff_figure,
+)
+from evenhand.model_cards.figures.planted_arms_figure import (
+    PLANTED_ARMS_CAPTION,
+    PlantedArm,
+    draw_planted_arms_figure,
+    planted_arms_alt,
+)
+from evenhand.model_cards.figures.sweep_figure import SWEEP_CAPTION, Sweep, SweepPoint, draw_sweep_figure, sweep_alt
+
+FOLDER = "figures"
+
+
+def forest_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
+    """All arms against the baseline, or what else they are compared with; those that failed or were not run stand in it too."""
+    rows, groups = [], _groups(measured)
+    baseline = measured.study.baseline
+    for name, arm in measured.arms.items():
+        against = measured.reference_of(name)
+        if arm.same_as is not None or against is None:
+            continue
+        comparison = measured.comparison(name)
+        family = comparison and comparison.families.get(GENDER)
+        judged = family.words_and_seeds if family else None
+        note = "failed" if arm.failed else "not run yet" if arm.missing else "no difference"
+        rows.append(
+            ArmDifference(
+                label=arm.arm.label,
+                role=measured.roles.in_pictures(name),
+                difference=judged.difference if judged else None,
+                interval=(judged.low, judged.high) if judged and judged.low is not None else None,
+                detectable=(judged.detectable or None) if judged else None,
+                of_seeds=tuple(value for value in family.of_seeds if value is not None) if family else (),
+                group=groups.get(name),
+                note=None if judged else note,
+                reference=None if against == baseline else measured.study.arms[against].label,
+            )
+        )
+    if not any(row.difference is not None for row in rows):
+        return []
+    label = measured.study.arms[baseline].label
+    draw_arms_forest_figure(rows, label, folder / "forest.png")
+    return _shown("forest.png", arms_forest_alt(rows, label), ARMS_FOREST_CAPTION)
+
+
+def _groups(measured: MeasuredStudy) -> dict[str, str]:
+    """Title of the first section that names an arm."""
+    groups: dict[str, str] = {}
+    for section in measured.study.sections:
+        for name in section.arms:
+            groups.setdefault(name, section.title)
+    return groups
+
+
+def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
+    """Bias against held-out loss, and against GLUE where two arms or more were measured on the same tasks."""
+    lines = []
+    losses = {name: arm.losses() for name, arm in measured.arms.items()}
+    points = _points(measured, losses, teacher_loss(measured))
+    if len(points) > 1:
+        draw_arms_tradeoff_figure(points, HELD_OUT_LOSS, folder / "tradeoff_loss.png")
+        lines += _shown("tradeoff_loss.png", arms_tradeoff_alt(points, HELD_OUT_LOSS), ARMS_TRADEOFF_CAPTION)
+    fine_tuned = [name for name, arm in measured.arms.items() if glue_scores(arm)]
+    tasks = glue_tasks(measured, fine_tuned)
+    if tasks:
+        means = {
+            name: {seed: mean_of(s, tasks) for seed, s in glue_scores(measured.arms[name]).items()}
+            for name in fine_tuned
+        }
+        points = _points(measured, means, None)
+        quality = Quality(f"mean of {len(tasks)} GLUE tasks (points)", higher_is_better=True)
+        if len(points) > 1:
+            draw_arms_tradeoff_figure(points, quality, folder / "tradeoff_glue.png")
+            lines += _shown("tradeoff_glue.png", arms_tradeoff_alt(points, quality), ARMS_TRADEOFF_CAPTION)
+    return lines
+
+
+def _points(
+    measured: MeasuredStudy, qualities: Mapping[str, Mapping[int, float]], of_teacher: float | None
+) -> list[ArmPoint]:
+    """The arms that have both numbers, over the seeds that have both, and the teacher."""
+    points = []
+    teacher = mean_teacher(measured)
+    if teacher is not None and of_teacher is not None:
+        family = teacher["families"][GENDER]
+        interval = family["confidence_interval"]
+        points.append(
+            ArmPoint(
+                "teacher",
+                "teacher",
+                family["mean_absolute_effect_size"],
+                interval and tuple(interval),
+                of_teacher,
+                None,
+                teacher["runs"],
+            )
+        )
+    for name, of_arm in qualities.items():
+        arm = measured.arms[name]
+        biases = arm.mean_magnitudes()
+        seeds = [seed for seed in biases if seed in of_arm]
+        if not seeds or arm.same_as is not None:
+            continue
+        own = [of_arm[seed] for seed in seeds]
+        ends = t_interval(own) if len(own) > 1 else None
+        family = arm.mean["families"][GENDER] if len(seeds) == len(biases) else {"confidence_interval": None}
+        interval = family["confidence_interval"]
+        points.append(
+            ArmPoint(
+                arm.arm.label, measured.roles.in_pictures(name), sum(biases[seed] for seed in seeds) / len(seeds),
+                interval and tuple(interval), sum(own) / len(own), ends and (ends.low, ends.high), len(seeds),
+            )
+        )  # fmt: skip
+    return points
+
+
+def steps_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
+    """Mean |d| over training of the arms that were watched."""
+    curves = []
+    for name, arm in measured.arms.items():
+        found = _curves(arm)
+        steps = tuple(sorted({step for curve in found for step in curve}))
+        seeds = tuple(tuple(curve.get(step) for step in steps) for curve in found)
+        curve = ArmCurve(arm.arm.label, measured.roles.in_pictures(name), steps, seeds)
+        # Seeds that were watched at other steps have none in common.
+        if arm.same_as is None and len(drawn_steps(curve)) > 1:
+            curves.append(curve)
+    if not curves:
+        return []
+    watches = (
+        report.training["watch"]
+        for arm in measured.arms.values()
+        for report in arm.reports.values()
+        if _watched(report)
+    )
+    key = (
+        None
+        if measured.results.planted
+        else next(((watch.get("teacher") or {}).get(_key(watch)) for watch in watches), None)
+    )
+    draw_arms_over_steps_figure(curves, folder / "over_training.png", key)
+    return _shown("over_training.png", arms_over_steps_alt(curves, key), ARMS_OVER_STEPS_CAPTION)
+
+
+def _curves(arm: MeasuredArm) -> list[dict[int, float]]:
+    """Step → mean |d| of each seed that was watched."""
+    watches = [report.training["watch"] for report in arm.reports.values() if _watched(report)]
+    return [
+        {entry["step"]: entry[key] for entry in watch["curve"] if entry.get(key) is not None}
+        for watch in watches
+        if (key := _key(watch)) is not None
+    ]
+
+
+def _watched(report) -> bool:
+    return bool((report.training or {}).get("watch"))
+
+
+def _key(watch: Mapping) -> str | None:
+    """The curve's name of mean |d| over the gender tests."""
+    names = [name for name, settings in (watch.get("measures") or {}).items() if settings["measure"] == "seat"]
+    return f"{names[0]}_mean_abs" if names else None
+
+
+def sweep_picture(measured: MeasuredStudy, section: Section, folder: Path) -> list[str]:
+    """Mean |d| and held-out loss along the sweep."""
+    points = []
+    for name in section.arms:
+        arm = measured.arms[name]
+        if arm.arm.value is None:
+            continue
+        interval = arm.mean["families"][GENDER]["confidence_interval"] if arm.mean else None
+        biases, losses = tuple(arm.mean_magnitudes().values()), tuple(arm.losses().values())
+        points.append(SweepPoint(arm.arm.value, biases, interval and tuple(interval), losses, not arm.arm.core))
+    if sum(bool(point.biases) for point in points) < 2 or len({isinstance(point.value, str) for point in points}) > 1:
+        return []
+    found, teacher = measured.sweep(section), mean_teacher(measured)
+    sweep = Sweep(
+        section.x_label or section.title, tuple(points), teacher and teacher["families"][GENDER]["mean_absolute_effect_size"],
+        teacher_loss(measured), found and found.r, found and found.r_interval,
+    )  # fmt: skip
+    draw_sweep_figure(sweep, folder / f"{section.name}.png")
+    return _shown(f"{section.name}.png", sweep_alt(sweep), SWEEP_CAPTION)
+
+
+def planted_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
+    """Planted strength against d, arm by arm."""
+    planted = measured.results.planted
+    if not planted:
+        return []
+    teachers = next((found for arm in measured.arms.values() if (found := arm.teachers())), {})
+    rows = [_planted_row("teachers", "teacher", teachers, mean_teacher(measured), planted)] if teachers else []
+    rows += [
+        _planted_row(arm.arm.label, measured.roles.in_pictures(name), arm.seat(), arm.mean, planted)
+        for name, arm in measured.arms.items()
+        if arm.same_as is None and arm.mean is not None
+    ]
+    draw_planted_arms_figure(planted, rows, folder / "planted.png")
+    return _shown("planted.png", planted_arms_alt(planted, rows), PLANTED_ARMS_CAPTION)
+
+
+def _planted_row(
+    label: str, role: str, results: Mapping[int, Mapping], mean: Mapping, planted: Mapping[str, float]
+) -> PlantedArm:
+    sizes: dict[str, list[float]] = {}
+    for result in results.values():
+        for test in result["tests"].values():
+            if test["label"] in planted and test["effect_size"] is not None:
+                sizes.setdefault(test["label"], []).append(test["effect_size"])
+    intervals = {
+        test["label"]: test["confidence_interval"] for test in mean["tests"].values() if test["label"] in planted
+    }
+    return PlantedArm(
+        label, role, {test: tuple(values) for test, values in sizes.items()},
+        {test: None if ends is None else tuple(ends) for test, ends in intervals.items()},
+    )  # fmt: skip
+
+
+def _shown(name: str, alt: str, caption: str) -> list[str]:
+    return [f"![{markdown(alt)}]({FOLDER}/{name})", "", f"*{markdown(caption)}*", ""]

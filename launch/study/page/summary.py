@@ -1,0 +1,245 @@
+"""The plain-language summary, generated: every sentence is chosen by the numbers, none was written for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evenhand.evaluation.arm_comparisons import Judgement
+from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.findings import answer, evidence, label_of, of_family, paper_text, price_text
+from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
+from evenhand.launch.study.page.limits import limits_lines
+from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
+from evenhand.launch.study.page.number_text import difference, estimate, interval, listed, plural
+from evenhand.launch.study.page.planted_section import planted_change, planted_groups
+from evenhand.launch.study.page.printed import printed_correlation
+from evenhand.launch.study.page.roles import MIXED_PARTS, PROPOSED
+
+TERM_NAMES = {
+    "ce": "the soft-target term L_ce", "mlm": "the masked-LM term L_mlm", "cos": "the cosine term L_cos", "mse": "the logit term L_mse",
+}  # fmt: skip
+_TAKEN_BACK = ", but the correction for the number of comparisons takes that back"
+_HERE = ", for these test words; other words could say otherwise"
+_WITHOUT = {
+    "less": "{what} **amplifies** the measured bias: without it there is less",
+    "more": "{what} **lowers** the measured bias: without it there is more",
+    "less here": "{what} **amplifies** the measured bias" + _HERE,
+    "more here": "{what} **lowers** the measured bias" + _HERE,
+    "perhaps less": "{what} **may amplify** the measured bias" + _TAKEN_BACK,
+    "perhaps more": "{what} **may lower** the measured bias" + _TAKEN_BACK,
+    "unknown": "whether {what} amplifies the measured bias **cannot be told**",
+}
+_WITH = {
+    "less": "{what} **lowers** the measured bias",
+    "more": "{what} **raises** the measured bias",
+    "less here": "{what} **lowers** the measured bias" + _HERE,
+    "more here": "{what} **raises** the measured bias" + _HERE,
+    "perhaps less": "{what} **may lower** the measured bias" + _TAKEN_BACK,
+    "perhaps more": "{what} **may raise** the measured bias" + _TAKEN_BACK,
+    "unknown": "whether {what} changes the measured bias **cannot be told**",
+}
+_CONTROL = {
+    "less": "gender pairs leave less bias than unrelated pairs do, so the effect **is about gender**",
+    "more": "gender pairs leave **more** bias than unrelated pairs do",
+    "less here": "gender pairs leave less bias than unrelated pairs do, so the effect **is about gender**" + _HERE,
+    "more here": "gender pairs leave **more** bias than unrelated pairs do" + _HERE,
+    "perhaps less": "gender pairs may leave less bias than unrelated pairs" + _TAKEN_BACK,
+    "perhaps more": "gender pairs may leave more bias than unrelated pairs" + _TAKEN_BACK,
+    "unknown": "gender pairs and unrelated pairs **cannot be told apart**, so a change could as well be regularisation",
+}
+_KINDS = {
+    "less": "less bias", "more": "more bias", "less here": "less bias with these test words", "more here": "more bias with these test words",
+    "perhaps less": "less bias before the correction alone", "perhaps more": "more bias before the correction alone",
+    "unknown": "no difference that can be told",
+}  # fmt: skip
+
+
+def summary_lines(measured: MeasuredStudy) -> list[str]:
+    """The section ``What the numbers say``: a list, one answer an item; questions whose arms were not run are left out."""
+    answers: list[Callable[[MeasuredStudy], list[str]]] = [
+        _unfinished, _distillation, _planted, _terms, _mixup, _parts, _control, _depth, _quality, _others, limits_lines,
+    ]  # fmt: skip
+    lines = [f"- {sentence}" for answer in answers for sentence in answer(measured)]
+    return ["## What the numbers say", "", *lines, ""]
+
+
+def _said(sentences: dict[str, str], measured: MeasuredStudy, what: str, arm: str, against: str | None = None) -> str:
+    text = sentences[answer(measured, arm, against)].format(what=what)
+    return text[:1].upper() + text[1:]
+
+
+def _is_own(measured: MeasuredStudy, name: str) -> bool:
+    """Whether the arm was compared, and has students that no other arm has."""
+    return measured.arms[name].same_as is None and measured.comparison(name) is not None
+
+
+def _unfinished(measured: MeasuredStudy) -> list[str]:
+    counts = measured.counts
+    parts = [f"{counts['failed']} failed"] if counts["failed"] else []
+    parts += [f"{counts['missing']} have not been run yet"] if counts["missing"] else []
+    if not parts:
+        return []
+    return [f"**Not finished**: of {counts['wanted']:,} students {' and '.join(parts)}. What follows is of the others."]
+
+
+def _distillation(measured: MeasuredStudy) -> list[str]:
+    """Does plain distillation leave more bias than the teacher has?"""
+    arm = measured.arms[measured.study.baseline]
+    change = arm.against_teacher and arm.against_teacher["families"][GENDER]
+    if not change or change["difference"] is None:
+        return []
+    words = {
+        "better": "The plain student has **less** measured bias than its teacher",
+        "worse": "Plain distillation **amplifies** the measured bias of the teacher",
+        "not distinguishable": "Whether plain distillation amplifies the teacher's measured bias **cannot be told**",
+    }
+    shown = estimate(change["difference"], change["confidence_interval"], True)
+    return [
+        f"{words[change['verdict']]}: Δ mean \\|d\\| from the teacher {shown}, {plural(arm.against_teacher['runs'], 'student')}."
+    ]
+
+
+def _planted(measured: MeasuredStudy) -> list[str]:
+    """The planted scale, where the association is known: amplified by plain distillation? Lowered by the mixup?"""
+    if not measured.results.planted:
+        return []
+    baseline, name = measured.arms[measured.study.baseline], measured.roles.proposed
+    sentences = []
+    for group in planted_groups(measured.results.planted):
+        change = planted_change(measured, baseline, group, None)
+        if change.difference is None:
+            continue
+        kind = "the association" if group.strength else "an association that is not there"
+        text = f"Where {group.title}, plain students show {_compared(change)} of {kind} than their teachers: Δd {difference(change)}, detectable {number(change.detectable, False)}"
+        if name is not None and measured.arms[name].reports:
+            mixed = planted_change(measured, measured.arms[name], group, baseline)
+            text += f"; {label_of(measured, name)} shows {_compared(mixed)} of it than plain students: {difference(mixed)}, detectable {number(mixed.detectable, False)}"
+        sentences.append(f"{text} (over seeds, each with its own corpus and teacher).")
+    return sentences
+
+
+def _compared(judged: Judgement) -> str:
+    return {"better": "**less**", "worse": "**more**"}.get(
+        judged.verdict, "neither more nor less, as far as can be told,"
+    )
+
+
+def _terms(measured: MeasuredStudy) -> list[str]:
+    """What each term of the loss does: arms that differ in nothing but a term switched off."""
+    sentences = []
+    for name in measured.study.arms:
+        terms, reference = measured.roles.only_terms_changed(name), measured.reference_of(name)
+        if len(terms) != 1 or not _is_own(measured, name):
+            continue
+        weights = "" if reference == measured.study.baseline else f" (against {label_of(measured, reference)})"
+        text = f"{_said(_WITHOUT, measured, TERM_NAMES[terms[0]], name)}{weights}: {evidence(measured, name)}."
+        sentences.append((terms[0] != "ce", text + paper_text(measured, name, reference)))
+    return [text for _, text in sorted(sentences, key=lambda pair: pair[0])]
+
+
+def _mixup(measured: MeasuredStudy) -> list[str]:
+    """Does the proposed mixup lower bias, and at what price? At every setting at which it was run."""
+    sentences = []
+    for name in measured.study.arms:
+        if measured.roles.only_mixing(name) != PROPOSED or not _is_own(measured, name):
+            continue
+        reference = measured.reference_of(name)
+        weights = "" if reference == measured.study.baseline else f" (against {label_of(measured, reference)})"
+        what = f"the proposed mixup, {label_of(measured, name)},"
+        text = (
+            f"{_said(_WITH, measured, what, name)}{weights}: {evidence(measured, name)}. {price_text(measured, name)}"
+        )
+        sentences.append(text + paper_text(measured, name, reference))
+    return sentences
+
+
+def _parts(measured: MeasuredStudy) -> list[str]:
+    """Which part of the mixup does it: the arms that mix other sets of parts, against plain distillation."""
+    found: dict[str, list[str]] = {}
+    for name in measured.study.arms:
+        parts = measured.roles.only_mixing(name)
+        plain = measured.reference_of(name) == measured.study.baseline
+        if not parts or parts == PROPOSED or not plain or not _is_own(measured, name):
+            continue
+        mixed = listed([MIXED_PARTS[part] for part in MIXED_PARTS if part in parts])
+        found.setdefault(answer(measured, name), []).append(f"{mixed} ({difference(of_family(measured, name))})")
+    if not found:
+        return []
+    said = [f"{words} with {listed(found[kind])}" for kind, words in _KINDS.items() if kind in found]
+    return [f"Mixing other parts, against plain distillation: {'; '.join(said)}."]
+
+
+def _control(measured: MeasuredStudy) -> list[str]:
+    """Is it about gender? Unrelated pairs mixed the same way."""
+    name, sentences = measured.roles.proposed, []
+    for control in measured.roles.controls:
+        if not _is_own(measured, control):
+            continue
+        what = "mixing unrelated word pairs in the same way"
+        text = f"{_said(_WITH, measured, what, control)}: {evidence(measured, control)}."
+        if name is not None and measured.comparison(name, control) is not None:
+            text += f" {_said(_CONTROL, measured, '', name, control)}: {evidence(measured, name, control)}."
+        sentences.append(text)
+    return sentences
+
+
+def _depth(measured: MeasuredStudy) -> list[str]:
+    """Does bias go with the number of layers?"""
+    sentences = []
+    for section in measured.study.sections:
+        layers = {measured.study.arms[name].recipe.student.layers for name in section.arms}
+        if section.kind != "sweep" or len(layers) < 3 or (sweep := measured.sweep(section)) is None or sweep.r is None:
+            continue
+        if sweep.slope is None:
+            answer = "Whether bias goes with depth **cannot be told** from one student of each depth"
+        elif sweep.slope.low > 0 or sweep.slope.high < 0:
+            answer = f"Deeper students have **{'more' if sweep.slope.mean > 0 else 'less'}** measured bias"
+        else:
+            answer = "Whether deeper students have more or less measured bias **cannot be told**"
+        ends = f" {interval(sweep.r_interval)}" if sweep.r_interval else ""
+        text = f"{answer}: r = {number(sweep.r, digits=2)}{ends} over {len(sweep.arms)} depths"
+        if sweep.slope is not None:
+            text += f"; {number(sweep.slope.mean, digits=4)} {interval((sweep.slope.low, sweep.slope.high), digits=4)} of mean \\|d\\| a layer over {plural(sweep.slope.n, 'seed')}, with these words"
+        printed = printed_correlation(section)
+        sentences.append(
+            f"{text}." + ("" if printed is None else f" The paper prints r = {number(printed, digits=2)}.")
+        )
+    return sentences
+
+
+def _quality(measured: MeasuredStudy) -> list[str]:
+    """What the proposed mixup does to GLUE."""
+    name = measured.roles.proposed
+    if name is None or measured.reference_of(name) is None:
+        return []
+    tasks = glue_tasks(measured, [name, measured.study.baseline])
+    change = glue_changes(measured, name, tasks).get("mean")
+    if change is None:
+        return []
+    words = {"better": "gains on GLUE", "worse": "**costs** points on GLUE"}.get(
+        change.verdict, "costs or gains on GLUE nothing that can be told"
+    )
+    reach = "" if change.detectable is None else f"; detectable {number(change.detectable, False, 2)}"
+    return [
+        f"{label_of(measured, name)} {words}: {difference(change, 2)} points, mean of {plural(len(tasks), 'task')}{reach}."
+    ]
+
+
+def _others(measured: MeasuredStudy) -> list[str]:
+    """Everything that holds, or that the correction took back, at one glance."""
+    kinds: dict[str, list[str]] = {}
+    for name in measured.study.arms:
+        if _is_own(measured, name):
+            kinds.setdefault(answer(measured, name), []).append(
+                f"{label_of(measured, name)} ({difference(of_family(measured, name))})"
+            )
+    total = sum(map(len, kinds.values()))
+    if not total:
+        return []
+    parts = [
+        f"{len(kinds[kind])} with {words}: {listed(kinds[kind])}"
+        for kind, words in _KINDS.items()
+        if kind in kinds and kind != "unknown"
+    ]
+    parts.append(f"{len(kinds.get('unknown', []))} with {_KINDS['unknown']}")
+    return [f"Of {plural(total, 'arm')}, each against the arm it is compared with: {'; '.join(parts)}."]

@@ -1,0 +1,61 @@
+"""What a sweep (depth, temperature, …) shows: Pearson's r as the paper prints it, and the slope that its seeds support."""
+
+from __future__ import annotations
+
+from evenhand.evaluation.sweeps import Sweep
+from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.number_text import interval, plural, probability
+from evenhand.launch.study.page.printed import printed_correlation
+from evenhand.launch.study.study_file import Section
+from evenhand.model_cards.escaping import markdown
+
+
+def sweep_lines(measured: MeasuredStudy, section: Section) -> list[str]:
+    """Sentences on the correlation and the slope of mean |d| with the sweep's value; empty where its values are no numbers."""
+    names = [name for name in section.arms if not isinstance(measured.arms[name].arm.value, (int, float))]
+    if names:
+        return []
+    sweep = measured.sweep(section)
+    x = markdown(section.x_label or "value")
+    if sweep is None:
+        return [
+            f"Fewer than three values of the sweep have been measured, so there is no correlation with {x} yet.",
+            "",
+        ]
+    return [*_correlation(sweep, x, printed_correlation(section)), *_slope(sweep, x), ""]
+
+
+def _correlation(sweep: Sweep, x: str, printed: float | None) -> list[str]:
+    paper = "" if printed is None else f" The paper prints r = {number(printed, digits=2)}, without an interval."
+    if sweep.r is None:
+        return [f"- Mean \\|d\\| does not vary with {x}, so there is no correlation.{paper}"]
+    line = (
+        f"- Pearson's r of mean \\|d\\| with {x}, over {len(sweep.arms)} arms' means: **{number(sweep.r, digits=2)}**"
+    )
+    if sweep.r_interval is None:
+        line += " (three arms give no interval)"
+    else:
+        line += (
+            f" {interval(sweep.r_interval)} by Fisher's z, as if the arms were a sample and their means had no noise"
+        )
+    lines = [f"{line}.{paper}"]
+    if sweep.r_over_seeds is not None:
+        mean, low, high = sweep.r_over_seeds
+        of_each = ", ".join(number(r, digits=2) for r in sweep.r_of_seeds)
+        seeds = plural(len(sweep.r_of_seeds), "seed")
+        lines.append(
+            f"- Within a seed: r = {number(mean, digits=2)} {interval((low, high))} over {seeds} (Student's t on Fisher's z; of each: {of_each}). "
+            "This one respects that the arms of a seed share its noise."
+        )
+    return lines
+
+
+def _slope(sweep: Sweep, x: str) -> list[str]:
+    if sweep.slope is None:
+        return ["- A slope with an interval takes two seeds that every arm of the sweep has."]
+    found = sweep.slope
+    return [
+        f"- Slope: {number(found.mean, digits=4)} {interval((found.low, found.high), digits=4)} of mean \\|d\\| per unit of {x} "
+        f"({plural(found.n, 'seed')}, p = {probability(found.p_value)}; over seeds, with these words)."
+    ]
