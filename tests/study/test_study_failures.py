@@ -22,7 +22,7 @@ STUDENTS = {
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     """They take most of a page's time, and are looked at elsewhere."""
-    monkeypatch.setattr("evenhand.launch.study.page.write_page", partial(write_page, figures=False))
+    monkeypatch.setattr("evenhand.launch.study.page.study_page.write_page", partial(write_page, figures=False))
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_plan_makes_nothing_but_the_rates_and_times_nothing_twice(study, planned
         if "slowed" in entry["time"]:
             entry["time"]["slowed"] = 1.0
     (folder / "rates.json").write_text(json.dumps(held))
-    monkeypatch.setattr("evenhand.launch.study.times.time_in_turns", lambda _: pytest.fail("timed again"))
+    monkeypatch.setattr("evenhand.launch.study.planning.times.time_in_turns", lambda _: pytest.fail("timed again"))
     capfd.readouterr()
     again = make_plan(job_of(study, folder, OMP_NUM_THREADS="1"))
     assert again.training_seconds == pytest.approx(planned.training_seconds)
@@ -147,7 +147,7 @@ def test_finished_reports_are_not_planned_again(study, planned, folder, tmp_path
 
 
 def test_machine_without_the_gpus_of_a_scale_says_so(study, planned, folder, monkeypatch):
-    monkeypatch.setattr("evenhand.launch.study.plan.device_type", lambda: "cpu")
+    monkeypatch.setattr("evenhand.launch.study.planning.study_plan.device_type", lambda: "cpu")
     settings = dataclasses.replace(study.settings, accelerate="ddp")
     wanted = dataclasses.replace(study, settings=settings)
     plan = make_plan(job_of(wanted, folder))
@@ -206,9 +206,9 @@ def test_interrupted_training_counts_what_is_left(study, planned, folder, tmp_pa
     directory.rates_file.write_bytes((folder / "rates.json").read_bytes())
     begun = planned.cells[0].cell.name
     monkeypatch.setattr(
-        "evenhand.launch.study.plan.latest_complete_checkpoint", lambda path: path if begun in str(path) else None
+        "evenhand.launch.study.planning.study_plan.latest_complete_checkpoint", lambda path: path if begun in str(path) else None
     )
-    monkeypatch.setattr("evenhand.launch.study.plan.completion_facts", lambda _: {"step": 15})
+    monkeypatch.setattr("evenhand.launch.study.planning.study_plan.completion_facts", lambda _: {"step": 15})
     plan = make_plan(job_of(study, tmp_path, OMP_NUM_THREADS="1"))
     cells = {cell.cell.name: cell for cell in plan.cells}
     whole = next(cell for name, cell in cells.items() if name != begun and cell.work.kind == cells[begun].work.kind)
@@ -217,7 +217,7 @@ def test_interrupted_training_counts_what_is_left(study, planned, folder, tmp_pa
 
 
 def test_paper_scale_can_be_planned_where_its_teacher_is_not(monkeypatch):
-    monkeypatch.setattr("evenhand.launch.study.ground.HubModel.missing", lambda self: "not in the cache")
+    monkeypatch.setattr("evenhand.launch.study.planning.ground.HubModel.missing", lambda self: "not in the cache")
     paper = load_study("ahn2022", "paper", only=["table1"])
     check_arms(paper, planned=True)
     arm = paper.arms["original"]

@@ -136,7 +136,7 @@ def teacher(ground, tmp_path_factory):
 
 
 def test_size_of_the_corpus_is_estimated_from_pieces_of_it(teacher, tmp_path, monkeypatch):
-    monkeypatch.setattr("evenhand.launch.study.text_sample.SAMPLE_BYTES", 1 << 17)
+    monkeypatch.setattr("evenhand.launch.study.planning.text_sample.SAMPLE_BYTES", 1 << 17)
     path = tmp_path / "text.txt"
     path.write_text("".join(f"{ALIKE}\n" for _ in range(90_000)))  # 2.7 MB: far more than the sample
     found = ground_of(text_recipe(teacher, path))
