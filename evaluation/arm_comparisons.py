@@ -3,13 +3,16 @@
 Each comparison is made twice. Over *words and seeds* it asks whether the difference would hold for other words and other
 trainings; the verdict is on this one, by the rule of `verdict`. Over *seeds alone* it asks whether it would hold for other
 trainings measured with these very words. Beside each stands the difference that it could have found.
+
+Several arms that are draws of one thing can stand together: a *pool* has, for each seed, the mean over its arms.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 from scipy import stats
 
@@ -17,10 +20,12 @@ from evenhand.evaluation.families import CONTROL, mean_magnitude
 from evenhand.evaluation.intervals import ROUNDING, MeanEffect, degrees_of_freedom, difference_interval
 from evenhand.evaluation.multiplicity import holm
 from evenhand.evaluation.over_seeds import aggregate_differences
+from evenhand.evaluation.paired_difference import check_comparable
 from evenhand.evaluation.paired_seeds import CONFIDENCE, detectable_in_errors, t_interval
 from evenhand.evaluation.verdict import verdict
 
 Result = Mapping[str, object]
+Key = TypeVar("Key", bound=Hashable)
 SMALLEST_P = 1e-9
 """Below this a p-value from an interval is not searched for."""
 
@@ -100,6 +105,7 @@ def compare_arms(
     results: Mapping[str, Mapping[int, Result]],
     pairs: Sequence[tuple[str, str]],
     mlm_losses: Mapping[str, Mapping[int, float]] | None = None,
+    pools: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[tuple[str, str], ArmComparison]:
     """Every pair of arms that have a seed in common, corrected by Holm's method over all of them.
 
@@ -107,8 +113,9 @@ def compare_arms(
 
     Args:
         results: arm → seed → `SeatResult.to_dict()`.
-        pairs: (arm, baseline), each once; a pair without a common seed is left out.
+        pairs: (arm, baseline), each once, of arms or pools; a pair without a common seed is left out.
         mlm_losses: arm → seed → held-out masked-LM loss, in nats per masked token.
+        pools: name → arms whose mean it is, seed by seed, over those that have the seed. Its comparisons have no single tests.
 
     Returns:
         By (arm, baseline).
@@ -116,16 +123,71 @@ def compare_arms(
     Raises:
         ValueError: results of different stimuli, pooling or confidence level.
     """
-    compared = {}
+    pools, compared = pools or {}, {}
+    losses = dict(mlm_losses or {}) | {name: pooled_losses(mlm_losses or {}, of) for name, of in pools.items()}
     for arm, against in pairs:
-        seeds = sorted(results.get(arm, {}).keys() & results.get(against, {}).keys())
+        draws = [_draws(results, pools.get(name, [name])) for name in (arm, against)]
+        seeds = sorted(draws[0].keys() & draws[1].keys())
         if seeds:
-            sides = [[results[name][seed] for seed in seeds] for name in (arm, against)]
-            compared[arm, against] = _compared(arm, against, seeds, *sides, mlm_losses or {})
+            sides = [[of_arm[seed] for seed in seeds] for of_arm in draws]
+            pooled = arm in pools or against in pools
+            of_seat = _pooled(*sides) if pooled else _of_arms(*([draw[0] for draw in side] for side in sides))
+            loss = _loss_change(losses.get(arm, {}), losses.get(against, {}), seeds)
+            compared[arm, against] = ArmComparison(arm, against, tuple(seeds), *of_seat, loss)
     return _corrected(compared)
 
 
-def _compared(arm: str, against: str, seeds: list[int], models, references, losses) -> ArmComparison:
+def pooled_losses(losses: Mapping[str, Mapping[int, float]], arms: Sequence[str]) -> dict[int, float]:
+    """The mean over a pool's arms by seed, over those that have the seed."""
+    seeds = sorted({seed for arm in arms for seed in losses.get(arm, {})})
+    of_seeds = {seed: [losses[arm][seed] for arm in arms if seed in losses.get(arm, {})] for seed in seeds}
+    return {seed: math.fsum(values) / len(values) for seed, values in of_seeds.items()}
+
+
+def _draws(results: Mapping[str, Mapping[int, Result]], arms: Sequence[str]) -> dict[int, list[Result]]:
+    """By seed, the results of the arms that have it."""
+    found: dict[int, list[Result]] = {}
+    for arm in arms:
+        for seed, result in results.get(arm, {}).items():
+            found.setdefault(seed, []).append(result)
+    return found
+
+
+def _loss_change(one: Mapping[int, float], other: Mapping[int, float], seeds: Sequence[int]) -> Judgement | None:
+    known = [one[seed] - other[seed] for seed in seeds if seed in one and seed in other]
+    return over_seeds(known) if known else None
+
+
+def _pooled(models: Sequence[Sequence[Result]], references: Sequence[Sequence[Result]]):
+    r"""Families where a seed has several results on a side: its mean \|d\| is over the tests of all of them, and a word is left out of all
+    of them at once, so that draws add no words and no seeds."""
+    check_comparable([result for side in (models, references) for of_seed in side for result in of_seed])
+    families = {}
+    for family, of_family in models[0][0]["families"].items():
+        if family == CONTROL:
+            continue
+        runs = [
+            [[result["tests"][name] for result in of_seed for name in of_family["tests"]] for of_seed in side]
+            for side in (models, references)
+        ]
+        one, other = ([_mean_size(tests) for tests in side] for side in runs)
+        differences = [None if None in pair else pair[0] - pair[1] for pair in zip(one, other, strict=True)]
+        sides = [mean_magnitude(side) for side in runs]
+        ends = None if None in sides else list(difference_interval(*sides, models[0][0]["confidence_level"]))
+        mean = None if None in differences else math.fsum(differences) / len(differences)
+        change = {"difference": mean, "confidence_interval": ends, **verdict(ends, "lower")}
+        judged = over_words_and_seeds(change, *sides)
+        families[family] = FamilyDifference(judged, over_seeds(differences), tuple(differences))
+    return families, {}
+
+
+def _mean_size(tests: Sequence[Mapping[str, object]]) -> float | None:
+    sizes = [test["effect_size"] for test in tests]
+    return None if None in sizes else math.fsum(map(abs, sizes)) / len(sizes)
+
+
+def _of_arms(models: Sequence[Result], references: Sequence[Result]):
+    """Families and tests of two arms, a result a seed."""
     changes = aggregate_differences(models, references)
     families = {}
     for family, change in changes["families"].items():
@@ -141,9 +203,7 @@ def _compared(arm: str, against: str, seeds: list[int], models, references, loss
         name: {**change, "over_seeds": asdict(over_seeds(change["differences"], better=None))}
         for name, change in changes["tests"].items()
     }
-    paired = [(losses.get(arm, {}).get(seed), losses.get(against, {}).get(seed)) for seed in seeds]
-    known = [one - other for one, other in paired if one is not None and other is not None]
-    return ArmComparison(arm, against, tuple(seeds), families, tests, over_seeds(known) if known else None)
+    return families, tests
 
 
 def over_words_and_seeds(
@@ -216,16 +276,17 @@ def _corrected(compared: dict[tuple[str, str], ArmComparison]) -> dict[tuple[str
     for family in sorted(families):
         for kind in ("words_and_seeds", "seeds_alone"):
             having = {key: one.families[family] for key, one in compared.items() if family in one.families}
-            for key, judged in _holm({key: getattr(one, kind) for key, one in having.items()}).items():
+            for key, judged in corrected_by_holm({key: getattr(one, kind) for key, one in having.items()}).items():
                 of_family = replace(having[key], **{kind: judged})
                 compared[key] = replace(compared[key], families={**compared[key].families, family: of_family})
     losses = {key: one.mlm_loss for key, one in compared.items() if one.mlm_loss is not None}
-    for key, judged in _holm(losses).items():
+    for key, judged in corrected_by_holm(losses).items():
         compared[key] = replace(compared[key], mlm_loss=judged)
     return compared
 
 
-def _holm(judged: Mapping[tuple[str, str], Judgement]) -> dict[tuple[str, str], Judgement]:
+def corrected_by_holm(judged: Mapping[Key, Judgement]) -> dict[Key, Judgement]:
+    """Judgements of one family of tests with Holm's p-values over all of them, and what could have been found under the correction."""
     adjusted = holm({key: one.p_value for key, one in judged.items()})
     tests = sum(p is not None for p in adjusted.values())
     return {

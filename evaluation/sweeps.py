@@ -21,7 +21,8 @@ class Sweep:
 
     Args:
         arms: values of the sweep, n ≥ 3, each with at least one seed.
-        r: Pearson's r between these values and the arms' means over seeds.
+        r: Pearson's r between these values and the arms' means, over ``seeds``, so that every arm is measured with the same ones; where no
+            seed is common, over all that each arm has.
         r_interval: at 95 %, by Fisher's z with n − 3 degrees of freedom in its variance: what one can say of other values of the
             sweep, were the arms' means without noise. ``None`` for three arms.
         r_of_seeds: r of each seed that every arm has.
@@ -54,8 +55,9 @@ def along_sweep(numbers: Mapping[float, Mapping[int, float]]) -> Sweep | None:
     if len(measured) < 3:
         return None
     values = list(measured)
-    r = _pearson(values, [float(np.mean(list(of_seeds.values()))) for of_seeds in measured.values()])
     seeds = sorted(set.intersection(*(set(of_seeds) for of_seeds in measured.values())))
+    means = [float(np.mean([of_seeds[seed] for seed in seeds or of_seeds])) for of_seeds in measured.values()]
+    r = _pearson(values, means)
     of_seeds = [[measured[value][seed] for value in values] for seed in seeds]
     correlations = [_pearson(values, one) for one in of_seeds]
     slopes = [float(stats.linregress(values, one).slope) for one in of_seeds]

@@ -6,9 +6,8 @@ import copy
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from evenhand.launch.recipe import Recipe, apply_override, read_packaged_yaml, recipe_from_dict
+from evenhand.launch.unique_keys import read_unique
 from evenhand.trainer.cohort import check_arm_names
 
 
@@ -41,10 +40,7 @@ def load_arms(recipe: str | Path, arms: str | Path, overrides: Sequence[str] = (
 def _read_arms(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"Arms file {path} does not exist.")
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"Arms file {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    data = read_unique(path, "Arms file")
     if not isinstance(data, dict):
         raise ValueError(f"Arms file {path} must map names of arms to their changes, not be a {type(data).__name__}.")
     return data
@@ -69,18 +65,3 @@ def changed(common: dict, own: object) -> dict:
             data[section] = (before if isinstance(before, dict) else {}) | keys
         return data
     raise ValueError("its changes must be a list of section.key=value, or sections with keys and values.")
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Plain YAML, which takes the last of several equal keys, but for that."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} comes twice; give every arm and key a name of its own", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)

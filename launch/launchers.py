@@ -71,7 +71,7 @@ class LocalLauncher:
         self._asked: int | None = None
 
     def launch(self, runs: Sequence[Run]) -> list[Outcome]:
-        processes = [RunProcess(run) for run in runs]
+        processes = [RunProcess(run, locks=True) for run in runs]
         self._asked = None
         with self._handing_on(processes), ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(self._run, processes))

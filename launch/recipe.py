@@ -16,6 +16,7 @@ import yaml
 from evenhand.launch.debias_section import DebiasSection
 from evenhand.launch.publish_section import PublishSection
 from evenhand.launch.supervision_sections import CounterfactualSection, EqualisationSection
+from evenhand.launch.unique_keys import read_unique
 from evenhand.launch.watch_section import WatchSection
 from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer import DistillationArguments, DistillationObjective
@@ -188,7 +189,7 @@ def read_packaged_yaml(path: str | Path, folder: str, what: str) -> dict:
     """Keys and values of a YAML file, or of one that comes with the package in ``folder`` by its name alone.
 
     Raises:
-        FileNotFoundError: neither is there; the packaged ones are named. ValueError: not YAML, or no mapping.
+        FileNotFoundError: neither is there; the packaged ones are named. ValueError: not YAML, a key that comes twice, or no mapping.
     """
     path = Path(path)
     if not path.is_file():
@@ -198,10 +199,7 @@ def read_packaged_yaml(path: str | Path, folder: str, what: str) -> dict:
             known = sorted(p.stem for p in packaged.parent.glob("*.yaml") if "." not in p.stem)
             raise FileNotFoundError(f"{what} {path} does not exist; packaged {folder}: {', '.join(known)}.")
         path = packaged
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{what} {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    data = read_unique(path, what)
     if not isinstance(data, dict):
         raise ValueError(f"{what} {path} must hold keys and values, not a {type(data).__name__}.")
     return data

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from evenhand.launch.launchers import LAUNCHERS
@@ -14,6 +17,8 @@ EXAMPLE = (
     "         evenhand study ahn2022 --scale small --only table1,figure1 --output-dir runs/ahn2022-small\n"
     "         evenhand study ahn2022 --scale paper --launcher slurm --slurm partition=gpu gpus_per_node=4 time=20:00:00"
 )
+_PLACE = re.compile(r"(?<![^\s\[{,:'\"=])(?:~|\.{1,2})?/[^\s,\]}'\"]+")
+"""A path that is absolute, or relative to the working or home directory, as in a value of YAML."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,29 +78,47 @@ def run(options: argparse.Namespace) -> int:
     from evenhand.launch.study.arm_checks import check_arms
     from evenhand.launch.study.directory import StudyDirectory
     from evenhand.launch.study.execution import StudyJob
-    from evenhand.launch.study.study_file import load_study
+    from evenhand.launch.study.study_file import ORIGINAL, load_study
 
     # a recipe's keys have sections: such words after --slurm are overrides
     overrides = [*options.overrides, *(word for word in options.slurm if "." in word.partition("=")[0])]
     only = [name.strip() for name in options.only.split(",")] if options.only else None
     study = load_study(options.study, options.scale, only=only, seeds=options.seeds, overrides=overrides)
     directory = StudyDirectory(options.output_dir or Path("runs") / f"{study.name}-{study.scale}")
-    check_arms(study, planned=options.plan)
     job = StudyJob(study, directory, options.study, overrides, _environment(options, study.settings.accelerate))
     if options.reports is not None:
         print(f"study {study.name}: {_take_over(job, options.reports)} reports taken over from {options.reports}")
+    if not options.page_only:
+        check_arms(study, _to_be_trained(job), directory.teacher_path(study, ORIGINAL, 0))
     if options.plan:
-        from evenhand.launch.study.planning.study_plan import print_plan
-
-        print_plan(job)
+        _plan(job)
         return 0
     return _work(options, job)
+
+
+def _to_be_trained(job) -> list[str]:
+    """Names of the arms of which a student is neither measured nor trained."""
+    made = job.directory.students()
+    return [arm for arm, seed in job.missing() if job.student_keys[arm, seed] not in made]
+
+
+def _plan(job) -> None:
+    from evenhand.launch.study.planning.study_plan import print_plan
+
+    if job.missing():
+        print_plan(job)
+    else:
+        students = sum(arm.seeds for arm in job.study.arms.values())
+        print(
+            f"study {job.study.name}, scale {job.study.scale}: nothing is missing; all {students:,} reports are there."
+        )
 
 
 def _work(options: argparse.Namespace, job) -> int:
     from evenhand.launch.launchers import make_launcher
     from evenhand.launch.study.measure_checks import check_measures
     from evenhand.launch.study.page.study_page import write_page
+    from evenhand.launch.study.sole_process import only_one_study
     from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
     slurm = [word for word in options.slurm if word not in job.overrides]
@@ -109,8 +132,9 @@ def _work(options: argparse.Namespace, job) -> int:
             jobs=_jobs(options, job.study.settings.accelerate),
             slurm=slurm,
         )
-        stopped = job.run(launcher)
-    results = job.results(_command(options))
+        with only_one_study(job.directory.path):
+            stopped = job.run(launcher)
+    results = job.results(_command(options, job.overrides))
     if any(results.reports.values()):
         page = write_page(results, options.page or job.directory.page)
         job.keep_beside(page.parent, results)
@@ -158,13 +182,22 @@ def _jobs(options: argparse.Namespace, accelerate: str | None) -> int:
 
 def _environment(options: argparse.Namespace, accelerate: str | None) -> dict[str, str]:
     cores, jobs = os.cpu_count() or 1, _jobs(options, accelerate)
-    threads = {} if options.launcher == "slurm" or accelerate else {"OMP_NUM_THREADS": str(max(1, cores // jobs))}
-    return {"TOKENIZERS_PARALLELISM": "false"} | threads
+    # who has chosen the number of threads has a reason
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // jobs))}
+    return {"TOKENIZERS_PARALLELISM": "false"} | ({} if options.launcher == "slurm" or accelerate else threads)
 
 
-def _command(options: argparse.Namespace) -> str:
+def _command(options: argparse.Namespace, overrides: Sequence[str]) -> str:
     """The command as a reader of the page would give it, without places of this machine."""
     words = ["evenhand study", Path(options.study).name, "--scale", options.scale]
     words += ["--only", options.only] if options.only else []
     words += ["--seeds", str(options.seeds)] if options.seeds else []
-    return " ".join([*words, *options.overrides])
+    return " ".join([*words, *(shlex.quote(without_places(override)) for override in overrides)])
+
+
+def without_places(override: str) -> str:
+    """``section.key=value`` with every path of this machine by its last part only; Hub ids and ``package:`` names stay."""
+    key, _, value = override.partition("=")
+    if _PLACE.match(value) and not set(value) & set(",[]{}"):
+        return f"{key}={Path(value).name}"
+    return f"{key}={_PLACE.sub(lambda found: Path(found[0]).name, value)}"

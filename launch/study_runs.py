@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,8 @@ EVENHAND = ("-m", "evenhand.launch.command")
 
 STOP_SIGNAL = signal.SIGUSR1
 """Asks a training for a checkpoint and its end."""
+
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,24 +85,43 @@ class RunProcess:
     Args:
         run: what to execute.
         ignored: names of signals (``"USR2"``) that the commands shall not see: they are for the process that calls this.
+        locks: be at work once at a time: the commands and all that they start inherit the log with a lock on it, so that where their
+            study was killed and they live on, the same run, begun again, waits for their end, and goes on from what they left.
     """
 
-    def __init__(self, run: Run, ignored: Sequence[str] = ()) -> None:
-        self.run, self.ignored = run, tuple(ignored)
+    def __init__(self, run: Run, ignored: Sequence[str] = (), locks: bool = False) -> None:
+        self.run, self.ignored, self.locks = run, tuple(ignored), locks
         self._pid: int | None = None
         self._stopping: int | None = None
 
     def __call__(self) -> int:
         """Exit code of the first command that failed, 0 if none did; negative for one that a signal killed."""
         self.run.log.parent.mkdir(parents=True, exist_ok=True)
-        for command in self.run.commands:
-            if self._stopping is not None:
-                return -self._stopping
-            with open(self.run.log, "ab") as log:
+        with open(self.run.log, "ab") as log:
+            if self.locks:
+                self._wait_for_the_last(log)
+            for command in self.run.commands:
+                if self._stopping is not None:
+                    return -self._stopping
                 code = self._execute(self._words(command), log)
-            if code:
-                return code
+                if code:
+                    return code
         return 0
+
+    def _wait_for_the_last(self, log) -> None:
+        """Lock the log; whoever holds it, works on this run."""
+        said = False
+        while self._stopping is None:
+            try:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if not said:
+                    print(f"{self.run.name}: still at work for an earlier command; waiting for its end", flush=True)
+                said = True
+                time.sleep(_POLL_SECONDS)
+            except OSError:
+                return  # a file system without locks
 
     def stop(self, signum: int = STOP_SIGNAL, wait: bool = False) -> int:
         """Hand ``signum`` to the command at work and start no further one.

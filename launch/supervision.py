@@ -6,12 +6,14 @@ import hashlib
 import json
 from dataclasses import asdict
 from functools import cache
+from importlib import resources
 
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from evenhand.evaluation.gender_swaps import builtin_swaps
 from evenhand.evaluation.stimuli import builtin_stimuli
+from evenhand.launch.planted_grammar import load_grammar
 from evenhand.launch.recipe import TRANSFORMS, Recipe
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.trainer import CounterfactualTeacher, GenderMixup, PairEqualisation, WordPairs
@@ -41,7 +43,7 @@ def pairs_sha256(recipe: Recipe, pairs: WordPairs | None) -> str | None:
     """Hash of what :func:`pairs_of` gave and, for random pairs, of the words that may not be drawn."""
     if pairs is None or _draw(recipe) is None:
         return pairs and pairs.sha256
-    return hashlib.sha256(json.dumps([pairs.sha256, sorted(measured_words())]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([pairs.sha256, sorted(words_not_drawn())]).encode()).hexdigest()
 
 
 def supervision_of(recipe: Recipe, pairs: WordPairs | None, tokenizer: PreTrainedTokenizerBase) -> SupervisionTransform:
@@ -93,6 +95,15 @@ def measured_words() -> frozenset[str]:
     return frozenset(words | set(builtin_swaps().partner) | set(GENDERED))
 
 
+@cache
+def words_not_drawn() -> frozenset[str]:
+    """What the control of random pairs may not draw, in lower case: the measured words, and first names, which carry a gender too."""
+    text = resources.files("evenhand.launch").joinpath("first_names.txt").read_text(encoding="utf-8")
+    names = {word for line in text.splitlines() if not line.startswith("#") for word in line.split()}
+    planted = {name.lower() for slot in load_grammar().names for name in (slot.male, slot.female)}
+    return measured_words() | names | planted
+
+
 def _draw(recipe: Recipe) -> int | None:
     return draw_number(recipe.mixup.pairs) if recipe.mixup.enabled else None
 
@@ -107,7 +118,7 @@ def _random_pair_mixup(
     counts = corpus.token_counts
     if not isinstance(corpus.train, IterableDataset):
         counts = count_whole_words(corpus.train, WordBoundaries(tokenizer))
-    drawn = random_pairs(tokenizer, counts, exclude=measured_words(), draw=draw)
+    drawn = random_pairs(tokenizer, counts, exclude=words_not_drawn(), draw=draw)
     return RandomPairMixup(tokenizer, drawn, **_settings(recipe.mixup))
 
 

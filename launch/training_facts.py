@@ -12,6 +12,7 @@ from evenhand.evaluation.models import tokenizer_sha256, weights_sha256
 from evenhand.launch.debiased_facts import read_debiased_facts
 from evenhand.launch.process_group import settings_here
 from evenhand.launch.recipe import Recipe
+from evenhand.launch.unigram_loss import unigram_loss
 from evenhand.trainer.corpus import Corpus
 from evenhand.trainer.mlm_head import held_out_mlm_loss
 from evenhand.trainer.objective import TERMS
@@ -92,12 +93,14 @@ def held_out_loss(
 def held_out_losses(
     students: Sequence[PreTrainedModel], teacher: LoadedTeacher, corpus: Corpus, recipe: Recipe
 ) -> list[dict]:
-    """For each student its held-out loss beside the teacher's. All processes call this together: its sums are gathered."""
+    """For each student its held-out loss beside the teacher's and that of guessing by frequency. All processes call this together: its sums are gathered."""
     of_teacher, n_targets = held_out_loss(teacher.model, teacher.tokenizer, corpus, recipe)
+    guessing = unigram_loss(teacher.tokenizer, corpus, recipe)
     return [
         {
             "student": held_out_loss(student, teacher.tokenizer, corpus, recipe)[0],
             "teacher": of_teacher,
+            "unigram": guessing,
             "n_targets": n_targets,
             "unit": "nats per masked token",
         }

@@ -21,7 +21,6 @@ from evenhand.trainer.context_debias_sentences import DebiasCollator, DebiasSent
 from evenhand.trainer.context_debias_words import STEREOTYPES
 from evenhand.trainer.cpu_linear import fast_cpu_linear
 from evenhand.trainer.log_window import LogWindow
-from evenhand.trainer.loss_scale import loss_scale
 from evenhand.trainer.masked_text_trainer import NonFiniteLossError
 from evenhand.trainer.randomness import derive_seed
 from evenhand.trainer.resumable_trainer import ResumableTrainer
@@ -242,13 +241,6 @@ class ContextDebiasTrainer(ResumableTrainer):
         return metrics
 
     # -- what is logged and kept -------------------------------------------------------------------------------------
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the unweighted means of both terms since the last log; stop where one is not finite."""
-        if "loss" in logs and self._window.steps:
-            logs |= self.check_finite() | loss_scale(self.accelerator, self.model_wrapped)
-            self._window.clear()
-        super().log(logs, start_time)
 
     def check_finite(self) -> dict[str, float]:
         """``projection`` and ``drift`` since the last log.

@@ -17,7 +17,6 @@ from evenhand.trainer.batches import EndlessStream, EpochSampler, PaddingCollato
 from evenhand.trainer.checkpoints import latest_complete_checkpoint
 from evenhand.trainer.deepspeed_precision import FullPrecisionAfterTraining
 from evenhand.trainer.distillation_config import DistillationArguments
-from evenhand.trainer.loss_scale import loss_scale
 from evenhand.trainer.masking import XlmMasking
 from evenhand.trainer.mlm_parts import MlmParts
 from evenhand.trainer.objective import TERMS, DistillationObjective
@@ -270,13 +269,6 @@ class MaskedTextTrainer(ResumableTrainer):
         return terms | self._weighted(terms) | {"mlm_targets": int(counts[0])}
 
     # -- logs ------------------------------------------------------------------------------------------------------
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add what :meth:`check_finite` gives and the loss scale of fp16; stop on a term that is not finite."""
-        if "loss" in logs and self._window.steps:
-            logs |= self.check_finite() | loss_scale(self.accelerator, self.model_wrapped)
-            self._window.clear()
-        super().log(logs, start_time)
 
     def check_finite(self) -> dict[str, float]:
         """Unweighted means of the terms since the last log, tokens a second and the other figures of :class:`LogWindow`.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from evenhand.trainer.function_words import function_word_share, function_words
 from evenhand.trainer.mixup import GenderMixup
 from evenhand.trainer.randomness import derive_seed
 from evenhand.trainer.word_boundaries import SPACE_MARKS, WordBoundaries
@@ -58,13 +59,16 @@ class RandomPairs:
     excluded: int
 
     def report(self) -> dict:
-        """Each pair with its occurrences, beside the pair that it stands for, and the sums."""
+        """Each pair with its occurrences, beside the pair that it stands for, the sums, and how much of the drawn words is grammar."""
         rows = zip(self.pairs.pairs, self.occurrences, self.matched_to, self.occurrences_matched, strict=True)
+        of_word = dict(zip(sum(self.pairs.pairs, ()), sum(self.occurrences, ()), strict=True))
         return {
             "draw": self.draw,
             "excluded_words": self.excluded,
             "occurrences": sum(map(sum, self.occurrences)),
             "occurrences_matched": sum(map(sum, self.occurrences_matched)),
+            "function_words": [word for word in of_word if word.lower() in function_words()],
+            "function_word_share": function_word_share(of_word),
             "pairs": [
                 {
                     "pair": list(pair),

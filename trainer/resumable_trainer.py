@@ -26,6 +26,7 @@ from evenhand.trainer.checkpoints import (
     publish_checkpoint,
 )
 from evenhand.trainer.log_window import LogWindow, names_of_all
+from evenhand.trainer.loss_scale import loss_scale
 from evenhand.trainer.run_split import RunSplit, dealt_to, summed
 from evenhand.trainer.stop_signals import AgreedStop, NotedSignals, StoppedBySignal
 
@@ -57,8 +58,16 @@ class ResumableTrainer(Trainer):
         self._resumed_split: RunSplit | None = None
         self.add_callback(_ExactResume(self))
 
-    def check_finite(self) -> None:
-        """Raise if what was trained since the last log is not finite."""
+    def check_finite(self) -> dict[str, float]:
+        """What the log tells of what was trained since the last one; raises where it is not finite."""
+        return {}
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add what :meth:`check_finite` gives and the loss scale of fp16; stop where something is not finite."""
+        if "loss" in logs and self._window.steps:
+            logs |= self.check_finite() | loss_scale(self.accelerator, self.model_wrapped)
+            self._window.clear()
+        super().log(logs, start_time)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
         """As ``Trainer.train``; ``resume_from_checkpoint=True`` takes the newest *complete* checkpoint, if there is one.

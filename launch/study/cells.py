@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from evenhand.launch.cohort_directory import common_recipe
+from evenhand.launch.planted_corpus import resolve_associations
 from evenhand.launch.recipe import EvaluationSection, Recipe, build_section, decisive_sections
-from evenhand.launch.study.study_file import ORIGINAL, Study, StudyArm
+from evenhand.launch.study.base_recipe import base_recipe, teacher_recipe
+from evenhand.launch.study.study_parts import ORIGINAL, Study, StudyArm
+from evenhand.launch.watch_section import WatchSection
 
 _SHOWN = 12
 """Digits of a hash in a folder's name."""
@@ -39,19 +42,44 @@ class Cell:
 
 
 def teacher_key(study: Study, name: str, seed: int) -> str:
-    """Hash of what decides a teacher of the study; of the seed only on a planted scale, where each has its own."""
+    """Hash of what decides a teacher of the study; of the seed only on a planted scale, where each has its own.
+
+    Defaults are filled in first, so that writing one out changes nothing, and neither does a place on this machine.
+    """
+    own_seed = seed if study.settings.planted is not None else None
+    return _remembered(study, ("teacher", name, own_seed), lambda: _digest(_what_makes(study, name, own_seed)))
+
+
+def _what_makes(study: Study, name: str, seed: int | None) -> dict:
     scale = study.settings
-    base = {key: scale.recipe.get(key) for key in ("teacher", "corpus")}
-    decisive = {"recipe": base, "vocabulary": scale.vocabulary}
     if scale.planted is not None:
-        decisive |= {"planted": dataclasses.asdict(scale.planted), "seed": seed}
+        # its corpus and its training are these settings', not the recipe's
+        planted = dataclasses.asdict(scale.planted)
+        decisive = {"planted": planted | {"associations": resolve_associations(planted["associations"])}, "seed": seed}
+    else:
+        base = decisive_sections(base_recipe(study).to_dict())
+        decisive = {"teacher": base["teacher"], "corpus": base["corpus"], "vocabulary": scale.vocabulary}
     if name != ORIGINAL:
-        decisive |= {"changes": scale.teachers[name]}
-    return _digest(decisive)
+        recipe = teacher_recipe(scale, name)
+        corpus = decisive_sections(recipe.to_dict())["corpus"]
+        decisive = {"original": decisive, "debias": dataclasses.asdict(recipe.debias), "corpus": corpus}
+    return decisive
+
+
+def _remembered(study: Study, what: tuple, compute: Callable[[], str]) -> str:
+    if what not in study.memo:
+        study.memo[what] = compute()
+    return study.memo[what]
 
 
 def student_key(study: Study, arm: StudyArm, seed: int) -> str:
     """Hash of what decides a student: its recipe, its seed, its teacher."""
+    if study.all_arms.get(arm.name) is not arm:
+        return _student_key(study, arm, seed)
+    return _remembered(study, ("student", arm.name, seed), lambda: _student_key(study, arm, seed))
+
+
+def _student_key(study: Study, arm: StudyArm, seed: int) -> str:
     recipe = decisive_sections(arm.recipe.to_dict())
     # where the teacher lies says nothing; how it was made does
     recipe["teacher"] = None
@@ -77,7 +105,16 @@ def has_glue(study: Study, arm: StudyArm, seed: int) -> bool:
     if glue is None or seed >= glue.seeds:
         return False
     own = student_key(study, arm, seed)
-    return any(student_key(study, study.arms[name], seed) == own for name in glue.arms if name in study.arms)
+    # of the whole scale: a report must not depend on what part of the study is run
+    return any(student_key(study, study.all_arms[name], seed) == own for name in glue.arms if name in study.all_arms)
+
+
+def trained_as(study: Study, arm: StudyArm, seed: int) -> StudyArm:
+    """The arm by whose recipe this student is trained: a core arm's where it is the same student, so that it has what only core arms have, such
+    as the watched curve; else its own."""
+    own = student_key(study, arm, seed)
+    core = (other for other in study.all_arms.values() if other.core)
+    return arm if arm.core else next((other for other in core if student_key(study, other, seed) == own), arm)
 
 
 def wanted_students(study: Study) -> dict[tuple[str, int], str]:
@@ -92,14 +129,19 @@ def group_arms(study: Study, students: Iterable[tuple[str, int]]) -> list[tuple[
     once, by the first. What is core comes first, so that a study that is cut off has what its conclusions rest on; within that, seed by
     seed, so that all arms of a seed are paired.
     """
-    order = list(study.arms)
+    order = {name: place for place, name in enumerate(study.arms)}
     groups: dict[tuple, list[str]] = {}
     seen: set[str] = set()
-    for name, seed in sorted(students, key=lambda s: (not study.arms[s[0]].core, s[1], order.index(s[0]))):
-        arm = study.arms[name]
-        key = student_key(study, arm, seed)
+
+    def rank(student: tuple[str, int]) -> tuple:
+        arm, seed = study.arms[student[0]], student[1]
+        return not trained_as(study, arm, seed).core, seed, not arm.core, order[arm.name]
+
+    for name, seed in sorted(students, key=rank):
+        key = student_key(study, study.arms[name], seed)
         if key not in seen:
             seen.add(key)
+            arm = trained_as(study, study.arms[name], seed)
             common = json.dumps(common_recipe(arm.recipe).to_dict(), sort_keys=True)
             groups.setdefault((not arm.core, seed, arm.teacher, common), []).append(name)
     size = study.settings.cohort_size
@@ -128,15 +170,26 @@ def make_cell(
         cache: where tokenised corpora go.
     """
     arms = list(arms)
-    recipes = {name: _complete(study.arms[name], seed, paths, corpus, cache, study) for name in arms}
+    leading = [trained_as(study, study.arms[name], seed) for name in arms]
+    # one training has one watch; a cell that was begun before may hold arms of either kind
+    watch = next((arm for arm in leading if arm.core), leading[0]).recipe.watch
+    recipes = {name: _complete(study.arms[name], seed, paths, corpus, cache, study, watch) for name in arms}
     keys = {name: report_key(study, study.arms[name], seed) for name in arms}
     return Cell(cell_name(study, seed, arms), seed, recipes, keys)
 
 
 def _complete(
-    arm: StudyArm, seed: int, paths: Mapping[str, str], corpus: Path | None, cache: Path, study: Study
+    arm: StudyArm,
+    seed: int,
+    paths: Mapping[str, str],
+    corpus: Path | None,
+    cache: Path,
+    study: Study,
+    watch: WatchSection,
 ) -> Recipe:
-    recipe = arm.recipe
+    recipe = trained_as(study, arm, seed).recipe
+    if not (watch.chooses or recipe.watch.chooses):
+        recipe = dataclasses.replace(recipe, watch=watch)
     section = recipe.corpus
     if corpus is not None:
         source = dataclasses.replace(section.sources[0], path=str(corpus))

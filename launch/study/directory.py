@@ -14,14 +14,29 @@ from evenhand.launch.study.study_file import ORIGINAL, Study
 
 TEACHERS_FILE = "teachers.json"
 """Beside a page's archive of reports: SEAT of changed teachers, before and after, by name and key."""
+UNIGRAM = "unigram"
+"""Field, and name of the JSON file in an original teacher's folder, of the held-out loss of guessing by frequency."""
 _SHOWN = 12
+_INSIDE = "./"
+"""Begins a path that is relative to the folder of its teacher; a Hub id never begins so."""
+
+
+def path_to_keep(path: str, folder: Path) -> str:
+    """A teacher's path as ``teacher.json`` has it: relative where it lies inside ``folder``, so that a study's directory can be moved."""
+    inside = Path(path).is_absolute() and Path(path).is_relative_to(folder)
+    return f"{_INSIDE}{Path(path).relative_to(folder).as_posix()}" if inside else path
+
+
+def kept_name(study: Study, name: str, seed: int) -> str:
+    """What a teacher is called in `TEACHERS_FILE`."""
+    return f"{name}-{teacher_key(study, name, seed)}"
 
 
 class StudyDirectory:
-    """The directory of one study at one scale.
+    """The directory of one study at one scale; it can be moved between runs.
 
     Args:
-        path: the directory; made where it is missing.
+        path: of the directory, which need not exist: nothing is made before there is something to write.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -38,8 +53,11 @@ class StudyDirectory:
 
     def teacher_path(self, study: Study, name: str, seed: int) -> str | None:
         """Folder or Hub id of a teacher that has been made, None before."""
-        file = self.teacher(study, name, seed) / "teacher.json"
-        return json.loads(file.read_text(encoding="utf-8"))["path"] if file.is_file() else None
+        folder = self.teacher(study, name, seed)
+        if not (folder / "teacher.json").is_file():
+            return None
+        path = json.loads((folder / "teacher.json").read_text(encoding="utf-8"))["path"]
+        return str(folder / path) if path.startswith(_INSIDE) else path
 
     def planted(self, study: Study, seed: int) -> Path:
         """Folder of a seed's planted corpus."""
@@ -66,43 +84,61 @@ class StudyDirectory:
         return found
 
     def link_students(self, names: Mapping[str, str]) -> None:
-        """``students/NAME``: a link to each run directory, so that people find ``students/proposed-seed0``; links of before are replaced.
+        """``students/NAME``: a link to each run directory, so that people find ``students/proposed-seed0``.
+
+        Links of other names stay as long as what they lead to is there.
 
         Args:
-            names: name -> key of the student; what is not finished gets none.
+            names: name -> key of the student; what is not finished gets none, and loses one that led to another student.
         """
         made = self.students()
         self.links.mkdir(parents=True, exist_ok=True)
+        targets = {
+            name: os.path.relpath(made[key].path, self.links) if key in made else None for name, key in names.items()
+        }
         for link in self.links.iterdir():
-            if link.is_symlink():
+            changed = link.name in targets and link.is_symlink() and os.readlink(link) != targets[link.name]
+            if link.is_symlink() and (changed or not link.exists()):
                 link.unlink()
-        for name, key in names.items():
-            if key in made and not (self.links / name).exists():
-                (self.links / name).symlink_to(os.path.relpath(made[key].path, self.links))
+        for name, target in targets.items():
+            if target is not None and not (self.links / name).exists():
+                (self.links / name).symlink_to(target)
 
     def take_over_teachers(self, folder: Path) -> None:
         """Keep what a page's folder says of teachers that were changed, for a directory in which they are not made."""
         if (folder / TEACHERS_FILE).is_file():
             write_json(self.path / TEACHERS_FILE, json.loads((folder / TEACHERS_FILE).read_text(encoding="utf-8")))
 
-    def teacher_change(self, study: Study, name: str) -> dict | None:
-        """SEAT of a teacher before and after it was changed (on a planted scale of seed 0), measured here or taken over; None where it is neither."""
-        made = self.teacher(study, name, 0) / "seat_before_after.json"
-        if made.is_file():
-            return json.loads(made.read_text(encoding="utf-8"))
-        kept = self.path / TEACHERS_FILE
-        changes = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-        return changes.get(f"{name}-{teacher_key(study, name, 0)}")
+    def teacher_changes(self, study: Study, name: str) -> dict[int, dict]:
+        """SEAT of a teacher before and after it was changed, by seed (0 alone where all seeds have one teacher), measured here or taken over."""
+        return self._of_teachers(study, name, "seat_before_after.json")
 
-    def unfinished_cells(self) -> dict[str, dict[str, str]]:
-        """Cells whose training was begun and is not finished: name -> arm -> key of the student."""
+    def unigram_losses(self, study: Study) -> dict[int, float]:
+        """Held-out loss of guessing by frequency on the original teachers' text, by seed, as measured here or taken over."""
+        found = self._of_teachers(study, ORIGINAL, f"{UNIGRAM}.json")
+        return {seed: record[UNIGRAM] for seed, record in found.items()}
+
+    def _of_teachers(self, study: Study, name: str, file: str) -> dict[int, dict]:
+        """What ``file`` in the folder of each seed's teacher says, or else what was kept of that teacher."""
+        kept_file, found = self.path / TEACHERS_FILE, {}
+        kept = json.loads(kept_file.read_text(encoding="utf-8")) if kept_file.is_file() else {}
+        for seed in range(max(arm.seeds for arm in study.arms.values()) if study.settings.planted is not None else 1):
+            made = self.teacher(study, name, seed) / file
+            known = json.loads(made.read_text(encoding="utf-8")) if made.is_file() else kept.get(kept_name(study, name, seed))
+            if known is not None:
+                found[seed] = known
+        return found
+
+    def unfinished_cells(self) -> dict[str, tuple[int, dict[str, str]]]:
+        """Cells whose training was begun and is not finished: name -> seed, and arm -> key of the student."""
         found = {}
         for file in sorted(self.cells.glob("*/cell.json")):
-            students = json.loads(file.read_text(encoding="utf-8"))["students"]
+            cell = json.loads(file.read_text(encoding="utf-8"))
+            students = cell["students"]
             folder = self.cohorts / file.parent.name
             done = [RunDirectory(folder / arm).training_file.is_file() for arm in students]
             if folder.is_dir() and not all(done):
-                found[file.parent.name] = students
+                found[file.parent.name] = cell["seed"], students
         return found
 
     def mark_failed(self, key: str, arm: str, seed: int, log: Path) -> None:

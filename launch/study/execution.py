@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from evenhand.evaluation import EvaluationReport
 from evenhand.launch.cohort_directory import OWN_SECTIONS, SHARED
 from evenhand.launch.launchers import Launcher
 from evenhand.launch.run_directory import STORE, write_json
@@ -16,15 +19,15 @@ from evenhand.launch.study.cells import (
     group_arms,
     make_cell,
     student_key,
-    teacher_key,
     wanted_students,
 )
-from evenhand.launch.study.directory import TEACHERS_FILE, StudyDirectory
+from evenhand.launch.study.directory import TEACHERS_FILE, UNIGRAM, StudyDirectory, kept_name
 from evenhand.launch.study.report_archive import write_archive
 from evenhand.launch.study.results import StudyResults
-from evenhand.launch.study.study_file import Study
+from evenhand.launch.study.study_file import ORIGINAL, Study
 from evenhand.launch.study.teachers import planted_strengths
 from evenhand.launch.study_runs import EVENHAND, Run
+from evenhand.model_cards.published_report import without_machine_paths
 from evenhand.model_cards.whole_files import write_text
 
 ARCHIVE = "reports.jsonl.xz"
@@ -51,11 +54,19 @@ class StudyJob:
     overrides: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def wanted(self) -> dict[Student, str]:
+        """Every student of the study with the key of its report."""
+        return wanted_students(self.study)
+
+    @cached_property
+    def student_keys(self) -> dict[Student, str]:
+        """Every student of the study with its own key."""
+        return {(arm, seed): student_key(self.study, self.study.arms[arm], seed) for arm, seed in self.wanted}
+
     def missing(self) -> dict[Student, str]:
         """Students without a report, with its key."""
-        return {
-            student: key for student, key in wanted_students(self.study).items() if not self.directory.has_report(key)
-        }
+        return {student: key for student, key in self.wanted.items() if not self.directory.has_report(key)}
 
     def run(self, launcher: Launcher) -> bool:
         """Make what is missing. What fails is remembered and leaves the rest.
@@ -71,13 +82,15 @@ class StudyJob:
             return True
         students = [student for student in missing if student not in lost]
         cells = self.cells(students)
-        measured = self._only_to_be_measured(students)
+        measured = self._only_to_be_measured(students, cells)
         print(f"study {self.study.name}: {_count(cells, measured, missing)}", flush=True)
-        outcomes = launcher.launch([*measured, *(self._cell_run(cell) for cell in cells)])
+        groups = {run.name: of_run for run, of_run in measured}
+        groups |= {cell.name: [(arm, cell.seed) for arm in cell.keys] for cell in cells}
+        outcomes = launcher.launch([*(run for run, _ in measured), *map(self._cell_run, cells)])
         if any(outcome.stopped for outcome in outcomes):
             return True
-        failed = {outcome.name for outcome in outcomes if outcome.code != 0}
-        return self._one_by_one(launcher, [cell for cell in cells if cell.name in failed])
+        failed = [(outcome.name, groups[outcome.name]) for outcome in outcomes if outcome.code != 0]
+        return self._one_by_one(launcher, failed)
 
     # -- what is to be done ----------------------------------------------------------------------------------------
 
@@ -87,18 +100,19 @@ class StudyJob:
         Args:
             students: to be made; default: all that are missing.
         """
-        study, made = self.study, self.directory.students()
+        made, keys = self.directory.students(), self.student_keys
         wanted = {
-            student_key(study, study.arms[arm], seed): (arm, seed)
-            for arm, seed in reversed(list(self.missing() if students is None else students))
+            keys[student]: student for student in reversed(list(self.missing() if students is None else students))
         }
         wanted = {key: student for key, student in wanted.items() if key not in made}
         groups = []
-        for members in self.directory.unfinished_cells().values():
-            if set(members.values()) <= set(wanted):
-                of_cell = [wanted.pop(key) for key in members.values()]
-                groups.append((of_cell[0][1], [arm for arm, _ in of_cell]))
-        groups += group_arms(study, wanted.values())
+        for seed, members in self.directory.unfinished_cells().values():
+            unmade = set(members.values()) - set(made)
+            # all members, those too that are made: they were trained together and share their checkpoints
+            if unmade and unmade <= set(wanted) and all(keys.get((arm, seed)) == key for arm, key in members.items()):
+                groups.append((seed, list(members)))
+                wanted = {key: student for key, student in wanted.items() if key not in unmade}
+        groups += group_arms(self.study, wanted.values())
         return [self._cell(seed, arms) for seed, arms in groups]
 
     def _cell(self, seed: int, arms: Sequence[str]) -> Cell:
@@ -111,21 +125,38 @@ class StudyJob:
         corpus = directory.planted(study, seed) / "corpus.txt" if study.settings.planted is not None else None
         return make_cell(study, seed, arms, paths, corpus, directory.cache)
 
-    def _only_to_be_measured(self, students: Iterable[Student]) -> list[Run]:
-        """Students that are trained but lack their report, or the one that the study file asks for now."""
-        study, made, runs = self.study, self.directory.students(), {}
-        for arm, seed in students:
-            run = made.get(student_key(study, study.arms[arm], seed))
-            if run is not None:
-                runs.setdefault(run.path.parent.name, []).append((arm, seed, run))
-        found, unfinished = [], self.directory.unfinished_cells()
-        for cell, entries in runs.items():
-            file = self.directory.cells / cell / "measure_again.json"
-            # left behind where the measuring was cut off
-            checkpoints = None if cell in unfinished else self.directory.cohorts / cell / SHARED / "checkpoints"
-            self._write_measures(file, [(arm, seed, run.path) for arm, seed, run in entries], checkpoints)
-            found.append(self._run(f"{cell}-measured", [(*_module("measure"), str(file))], inputs=(file,)))
-        return found
+    def _only_to_be_measured(
+        self, students: Iterable[Student], cells: Iterable[Cell]
+    ) -> list[tuple[Run, list[Student]]]:
+        """Students that are trained but lack their report, or the one that the study file asks for now; those of a run together.
+
+        Args:
+            cells: that are trained, or go on, now: their members are measured with them.
+        """
+        made, keys = self.directory.students(), self.student_keys
+        with_cell = {key for cell in cells for key in cell.keys.values()}
+        groups: dict[str, list[Student]] = {}
+        seen: set[str] = set()
+        for student in students:
+            key = self.wanted[student]  # arms of equal recipes are one student
+            if keys[student] in made and key not in with_cell | seen:
+                seen.add(key)
+                groups.setdefault(made[keys[student]].path.parent.name, []).append(student)
+        return [
+            (self._measure_run(f"{cell}-measured", cell, "measure_again.json", of_cell), of_cell)
+            for cell, of_cell in groups.items()
+        ]
+
+    def _measure_run(self, name: str, cell: str, file_name: str, students: Iterable[Student]) -> Run:
+        """Measure finished students of one cell."""
+        file, made = self.directory.cells / cell / file_name, self.directory.students()
+        # left behind where the measuring was cut off
+        unfinished = cell in self.directory.unfinished_cells()
+        checkpoints = None if unfinished else self.directory.cohorts / cell / SHARED / "checkpoints"
+        students = list(students)
+        entries = [(arm, seed, made[self.student_keys[arm, seed]].path) for arm, seed in students]
+        self._write_measures(file, entries, checkpoints)
+        return self._run(name, [(*_module("measure"), str(file))], (file,), self._report_files(students))
 
     # -- the steps -------------------------------------------------------------------------------------------------
 
@@ -145,6 +176,7 @@ class StudyJob:
             seed: self._run(
                 f"teacher-seed{seed}" if study.settings.planted is not None else "teacher",
                 [(*_module("teachers"), self.file, study.scale, str(directory.path), "--seed", str(seed), *sorted(names), *self.overrides)],
+                outputs=tuple(directory.teacher(study, name, seed) / "teacher.json" for name in sorted({ORIGINAL, *names})),
             )
             for seed, names in needed.items()
         }  # fmt: skip
@@ -171,7 +203,7 @@ class StudyJob:
         }
         # JSON is YAML, and keeps numbers as they are
         write_text(folder / "arms.yaml", json.dumps(own, indent=1) + "\n")
-        students = {arm: student_key(self.study, self.study.arms[arm], cell.seed) for arm in cell.recipes}
+        students = {arm: self.student_keys[arm, cell.seed] for arm in cell.recipes}
         write_json(folder / "cell.json", {"seed": cell.seed, "students": students, "reports": dict(cell.keys)})
         output = self.directory.cohorts / cell.name
         entries = [(arm, cell.seed, output / arm) for arm in cell.recipes]
@@ -184,36 +216,47 @@ class StudyJob:
         files = tuple(folder / name for name in ("recipe.yaml", "arms.yaml", "measure.json"))
         return self._run(cell.name, commands, files, tuple(map(self.directory.report_file, cell.keys.values())))
 
-    def _one_by_one(self, launcher: Launcher, failed: Sequence[Cell]) -> bool:
+    def _one_by_one(self, launcher: Launcher, failed: Iterable[tuple[str, Sequence[Student]]]) -> bool:
         """What failed together is tried alone, so that one bad arm costs no other; what then fails is marked.
+
+        Args:
+            failed: name and students of each run that failed.
 
         Returns:
             Whether it was stopped.
         """
-        alone = {
-            cell.name: cell
-            for together in failed
-            for arm, key in together.keys.items()
-            if len(together.keys) > 1 and not self.directory.has_report(key)
-            for cell in [self._cell(together.seed, [arm])]
-        }
-        outcomes = launcher.launch([self._cell_run(cell) for cell in alone.values()]) if alone else []
+        runs, logs = [], {}
+        for name, students in failed:
+            for student in students:
+                if not self.directory.has_report(self.wanted[student]):
+                    logs[student] = self._log(name)
+                    if len(students) > 1:
+                        runs.append(self._alone(student))
+                        logs[student] = runs[-1].log
+        outcomes = launcher.launch(runs) if runs else []
         if any(outcome.stopped for outcome in outcomes):
             return True
-        for cell in [*alone.values(), *(cell for cell in failed if len(cell.keys) == 1)]:
-            for arm, key in cell.keys.items():
-                if not self.directory.has_report(key):
-                    self.directory.mark_failed(key, arm, cell.seed, self._log(cell.name))
+        for (arm, seed), log in logs.items():
+            if not self.directory.has_report(self.wanted[arm, seed]):
+                self.directory.mark_failed(self.wanted[arm, seed], arm, seed, log)
         return False
+
+    def _alone(self, student: Student) -> Run:
+        """One student trained and measured; only measured where its training succeeded."""
+        arm, seed = student
+        run = self.directory.students().get(self.student_keys[student])
+        if run is None:
+            return self._cell_run(self._cell(seed, [arm]))
+        cell = run.path.parent.name
+        return self._measure_run(f"{cell}-{arm}-measured", cell, f"measure_{arm}.json", [student])
 
     # -- small parts -----------------------------------------------------------------------------------------------
 
     def _write_measures(self, file: Path, entries: Iterable[tuple[str, int, Path]], checkpoints: Path | None) -> None:
-        keys = wanted_students(self.study)
         students = [
             {
                 "run": str(run),
-                "report": str(self.directory.report_file(keys[arm, seed])),
+                "report": str(self.directory.report_file(self.wanted[arm, seed])),
                 "evaluation": self._with_store(evaluation_of(self.study, self.study.arms[arm], seed)),
             }
             for arm, seed, run in entries
@@ -229,6 +272,9 @@ class StudyJob:
         }
         return evaluation | {"measures": measures}
 
+    def _report_files(self, students: Iterable[Student]) -> tuple[Path, ...]:
+        return tuple(self.directory.report_file(self.wanted[student]) for student in students)
+
     def _log(self, name: str) -> Path:
         return self.directory.logs / f"{name}.log"
 
@@ -238,45 +284,55 @@ class StudyJob:
     # -- what was found --------------------------------------------------------------------------------------------
 
     def results(self, command: str) -> StudyResults:
-        """All reports that are there, and what failed; a link to each finished student is made beside them."""
+        """All reports that are there, without places of this machine, and what failed; a link to each finished student is made beside them."""
         study, directory = self.study, self.directory
-        directory.link_students(
-            {f"{a}-seed{s}": student_key(study, study.arms[a], s) for a, s in wanted_students(study)}
-        )
+        directory.link_students({f"{arm}-seed{seed}": key for (arm, seed), key in self.student_keys.items()})
         reports: dict[str, dict] = {name: {} for name in study.arms}
         failed = {}
-        loaded: dict[str, object] = {}
-        for (arm, seed), key in wanted_students(study).items():
+        loaded: dict[str, EvaluationReport] = {}
+        for (arm, seed), key in self.wanted.items():
             if directory.has_report(key):
-                reports[arm][seed] = loaded.setdefault(key, directory.report(key))
+                if key not in loaded:
+                    loaded[key] = _published(directory.report(key))
+                reports[arm][seed] = loaded[key]
             elif log := directory.failure(key):
                 failed[arm, seed] = log
-        changes = {name: directory.teacher_change(study, name) for name in study.settings.teachers}
-        changes = {name: found for name, found in changes.items() if found is not None}
-        return StudyResults(study, reports, failed, changes, planted_strengths(study), command)
+        changes = {name: directory.teacher_changes(study, name) for name in study.settings.teachers}
+        changes = {name: without_machine_paths(found) for name, found in changes.items() if found}
+        losses = directory.unigram_losses(study)
+        guessing = math.fsum(losses.values()) / len(losses) if losses else None
+        return StudyResults(study, reports, failed, changes, planted_strengths(study), command, guessing)
 
     def keep_beside(self, page: Path, results: StudyResults) -> None:
         """Write what the page was made of beside it, so that it can be made again, and the study go on, without the students: every report in
-        ``reports.jsonl.xz``, changed teachers in ``teachers.json``."""
+        ``reports.jsonl.xz``, what is known of its teachers in ``teachers.json``."""
         study = self.study
         reports = {
-            key: results.reports[arm][seed]
-            for (arm, seed), key in wanted_students(study).items()
-            if seed in results.reports[arm]
+            key: results.reports[arm][seed] for (arm, seed), key in self.wanted.items() if seed in results.reports[arm]
         }
         write_archive(reports, page / ARCHIVE)
-        if results.teacher_changes:
-            changes = {
-                f"{name}-{teacher_key(study, name, 0)}": found for name, found in results.teacher_changes.items()
-            }
-            write_json(page / TEACHERS_FILE, changes)
+        known = {
+            kept_name(study, name, seed): change
+            for name, of_seeds in results.teacher_changes.items()
+            for seed, change in of_seeds.items()
+        } | {
+            kept_name(study, ORIGINAL, seed): {UNIGRAM: loss}
+            for seed, loss in self.directory.unigram_losses(study).items()
+        }
+        if known:
+            write_json(page / TEACHERS_FILE, known)
 
 
 def _module(name: str) -> tuple[str, str]:
     return "-m", f"evenhand.launch.study.{name}"
 
 
-def _count(cells: Sequence[Cell], measured: Sequence[Run], missing: Mapping[Student, str]) -> str:
+def _published(report: EvaluationReport) -> EvaluationReport:
+    """What leaves the machine with the page; the page is made of it too, so that it can be made again from there."""
+    return EvaluationReport(without_machine_paths(report.to_dict()))
+
+
+def _count(cells: Sequence[Cell], measured: Sequence[tuple], missing: Mapping[Student, str]) -> str:
     students = sum(len(cell.keys) for cell in cells)
-    text = f"{len(missing)} reports are missing; {students} students to train in {len(cells)} trainings"
+    text = f"{len(set(missing.values()))} reports are missing; {students} students to train in {len(cells)} trainings"
     return text + (f", {len(measured)} more to measure" if measured else "")

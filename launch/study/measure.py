@@ -17,6 +17,7 @@ from evenhand.launch.errors import exit_code
 from evenhand.launch.evaluate import evaluate_all
 from evenhand.launch.recipe import EvaluationSection, build_section
 from evenhand.launch.run_directory import RunDirectory
+from evenhand.launch.study.sole_process import one_after_the_other
 
 
 def measure_students(file: Path) -> list[Path]:
@@ -33,8 +34,14 @@ def measure_students(file: Path) -> list[Path]:
         FileNotFoundError: a run is not finished. ValueError: a setting that cannot be used.
     """
     data = json.loads(file.read_text(encoding="utf-8"))
+    with one_after_the_other(file.parent):
+        return _measure(data)
+
+
+def _measure(data: dict) -> list[Path]:
     groups: dict[str, list[dict]] = {}
-    for student in data["students"]:
+    # arms of equal recipes have one report
+    for student in {student["report"]: student for student in data["students"]}.values():
         if not Path(student["report"]).is_file():
             groups.setdefault(json.dumps(student["evaluation"], sort_keys=True), []).append(student)
     for students in groups.values():

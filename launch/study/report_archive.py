@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evenhand.evaluation import EvaluationReport
+from evenhand.model_cards.published_report import without_machine_paths
 
 SCHEMA, SCHEMA_VERSION = "evenhand-report-archive", 1
 
@@ -27,7 +28,7 @@ _PRESET = 6 | lzma.PRESET_EXTREME
 def write_archive(
     reports: Mapping[str, EvaluationReport], path: str | Path, significant_digits: int | None = None
 ) -> Path:
-    """Write the reports by key into one file, whole or not at all.
+    """Write the reports by key into one file, whole or not at all; of paths of this machine only the last part is kept.
 
     Args:
         reports: key (`evenhand.launch.study.cells.report_key`) -> report.
@@ -52,7 +53,7 @@ def write_archive(
         with lzma.open(temporary, "wb", preset=_PRESET, check=lzma.CHECK_SHA256) as file:
             file.write(_line({"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "reports": len(reports)}))
             for key in sorted(reports, key=lambda key: (_teacher(reports[key]), key)):
-                data = reports[key].to_dict()
+                data = without_machine_paths(reports[key].to_dict())
                 if significant_digits is not None:
                     data = _rounded(data, significant_digits)
                 file.write(_line({"key": key, "report": data}))

@@ -18,9 +18,10 @@ class StudyResults:
         reports: arm -> seed -> report; what is absent has not been run yet. Arms of equal recipes have the same reports.
         failed: (arm, seed) -> name of the log file that says why.
         teacher_changes: name of a teacher made from the original one (``debiased``) -> ``before`` and ``after``, each a
-            `SeatResult.to_dict()`; on a planted scale those of seed 0.
+            `SeatResult.to_dict()`; or seed -> such a mapping, where every seed has a teacher of its own.
         planted: SEAT test's label -> planted strength; None where the truth is not known.
         command: that makes the study.
+        unigram_loss: held-out masked-LM loss of guessing by the tokens' frequency, mean over seeds, in nats; None where it was not measured.
     """
 
     study: Study
@@ -29,3 +30,4 @@ class StudyResults:
     teacher_changes: Mapping[str, Mapping] = field(default_factory=dict)
     planted: Mapping[str, float] | None = None
     command: str = ""
+    unigram_loss: float | None = None

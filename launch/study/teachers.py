@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,6 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from evenhand.evaluation.stimuli import builtin_stimuli
-from evenhand.launch.arms_file import changed
 from evenhand.launch.demo import train_planted_teacher
 from evenhand.launch.distill import opened_sources, prepare_teacher
 from evenhand.launch.errors import exit_code
@@ -24,8 +24,10 @@ from evenhand.launch.planted_tokenizer import build_tokenizer
 from evenhand.launch.pruned_vocabulary import PRUNED_FILE, prune_vocabulary, pruned_card
 from evenhand.launch.recipe import Recipe, recipe_from_dict
 from evenhand.launch.run_directory import RunDirectory, save_model_folder, write_json
-from evenhand.launch.study.directory import StudyDirectory
-from evenhand.launch.study.study_file import ORIGINAL, TO_BE_FILLED_IN, Study, load_study
+from evenhand.launch.study.base_recipe import base_recipe, teacher_recipe
+from evenhand.launch.study.directory import StudyDirectory, path_to_keep
+from evenhand.launch.study.sole_process import one_after_the_other
+from evenhand.launch.study.study_file import ORIGINAL, Study, load_study
 from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer import load_teacher
 from evenhand.trainer.corpus import prepare_corpus
@@ -55,18 +57,20 @@ def make_teachers(study: Study, directory: StudyDirectory, seed: int, names: lis
             else:
                 path = _original_teacher(base_recipe(study), study.settings.vocabulary, folder, directory.cache)
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "teacher.json", {"path": path})
+            write_json(folder / "teacher.json", {"path": path_to_keep(path, folder)})
+        _clear(folder)
         paths[name] = directory.teacher_path(study, name, seed)
     return paths
 
 
-def base_recipe(study: Study) -> Recipe:
-    """The scale's recipe without any arm's changes."""
-    data = changed(study.settings.recipe, None)
-    data.setdefault("teacher", {}).setdefault("path", TO_BE_FILLED_IN)
-    if study.settings.planted is not None:
-        data.setdefault("corpus", {})["sources"] = [{"path": TO_BE_FILLED_IN}]
-    return recipe_from_dict(data)
+def _clear(folder: Path) -> None:
+    """Remove what only the making of a teacher needed, once it is made: its checkpoints, and a planted teacher's tokenised corpus."""
+    for left in (
+        RunDirectory(folder / "teacher_run").checkpoints,
+        folder / "teacher_training",
+        RunDirectory(folder).checkpoints,
+    ):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _original_teacher(recipe: Recipe, vocabulary: int | None, folder: Path, cache: Path) -> str:
@@ -114,7 +118,7 @@ def _changed_teacher(study: Study, directory: StudyDirectory, name: str, seed: i
     """A teacher made from the original one: debiased, as the scale's changes of the recipe say."""
     from evenhand.launch.debias_teacher import debias_teacher
 
-    data = changed(base_recipe(study).to_dict(), study.settings.teachers[name])
+    data = teacher_recipe(study.settings, name).to_dict()
     data["teacher"] = {"path": original}
     if study.settings.planted is not None:
         data["corpus"]["sources"] = [{"path": str(directory.planted(study, seed) / "corpus.txt")}]
@@ -147,7 +151,10 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> int:
         study = load_study(options.study, options.scale, overrides=overrides)
-        for name, path in make_teachers(study, StudyDirectory(options.directory), options.seed, names).items():
+        directory = StudyDirectory(options.directory)
+        with one_after_the_other(directory.teacher(study, ORIGINAL, options.seed)):
+            made = make_teachers(study, directory, options.seed, names)
+        for name, path in made.items():
             print(f"{name}: {path}")
         return 0
 

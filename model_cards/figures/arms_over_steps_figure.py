@@ -13,10 +13,6 @@ from evenhand.model_cards.figures.arm_looks import ArmLook, arm_looks
 from evenhand.model_cards.figures.canvas import LINE_WIDTH, canvas, save
 from evenhand.model_cards.figures.margin_labels import height_for, label_right
 
-ARMS_OVER_STEPS_CAPTION = (
-    "mean |d| of the six gender tests while the students trained: the mean over the seeds of each arm (their number in brackets). Bands, of arms in "
-    "colour, go from the lowest to the highest seed; exploratory arms are thin and grey; the dotted line is the teacher."
-)
 _MARKED_POINTS = 20
 """Beyond so many points a marker on each would hide the line."""
 
@@ -39,7 +35,7 @@ class ArmCurve:
 
 
 def draw_arms_over_steps_figure(curves: Sequence[ArmCurve], path: str | Path, teacher: float | None = None) -> Path:
-    """A line an arm, the mean of its seeds at the steps that all of them have; a band from lowest to highest seed for arms in colour.
+    """A line an arm, the mean of its seeds at the steps that all of them have; a band from lowest to highest seed for baseline and proposed.
 
     Args:
         curves: of the arms that were watched.
@@ -75,6 +71,25 @@ def draw_arms_over_steps_figure(curves: Sequence[ArmCurve], path: str | Path, te
     axes.margins(x=0.02)
     label_right(axes, ends, [label for label, _ in labels], [look for _, look in labels])
     return save(figure, path)
+
+
+def arms_over_steps_caption(curves: Sequence[ArmCurve], teacher: float | None = None) -> str:
+    """What stands under the picture of these curves; nothing that is not in it."""
+    drawn = [
+        (curve, look)
+        for curve, look in zip(curves, arm_looks([curve.role for curve in curves]), strict=True)
+        if drawn_steps(curve)
+    ]
+    told = [
+        "mean |d| of the six gender tests while the students trained: the mean over the seeds of each arm (their number in brackets)."
+    ]
+    if any(look.stands_out and len(curve.seeds) > 1 for curve, look in drawn):
+        told.append("Bands, of baseline and proposed arm, go from the lowest to the highest seed.")
+    if any(look.is_grey for _, look in drawn):
+        told.append("Thin and grey: arms that are exploratory, or for which no colour is left.")
+    if teacher is not None:
+        told.append("The dotted line is the teacher.")
+    return " ".join(told)
 
 
 def drawn_steps(curve: ArmCurve) -> tuple[int, ...]:
@@ -125,9 +140,8 @@ class _Drawn:
 
 def _draw(axes: Axes, one: _Drawn, look: ArmLook) -> None:
     width = 0.9 if look.is_grey else 1.5 * LINE_WIDTH if look.stands_out else LINE_WIDTH
-    if not look.is_grey:
-        # Five bands on top of each other: faint, and told apart by their edges.
-        fill, edge = to_rgba(look.colour, 0.1 if look.stands_out else 0.05), to_rgba(look.colour, 0.4)
+    if look.stands_out:  # more than two bands on top of each other cannot be told apart
+        fill, edge = to_rgba(look.colour, 0.1), to_rgba(look.colour, 0.4)
         axes.fill_between(one.steps, one.lowest, one.highest, facecolor=fill, edgecolor=edge, linewidth=0.6, zorder=0.6)
     style = (
         {}

@@ -13,10 +13,6 @@ from evenhand.model_cards.figures.canvas import canvas, plain, save
 from evenhand.model_cards.figures.cut_whiskers import draw_whisker, limits
 from evenhand.model_cards.figures.margin_labels import height_for, label_right
 
-ARMS_TRADEOFF_CAPTION = (
-    "Quality to the right, association upwards: one point an arm, the mean over its seeds (their number in brackets). The baseline and the proposed "
-    "arm are bold, other planned arms in colour, all these with intervals (an arrow: longer than the picture); hollow circles are exploratory arms."
-)
 _WIDEST = 2.5
 """Times the range of the arms that an axis may be long, so that long whiskers and a far teacher do not press them together."""
 
@@ -45,9 +41,9 @@ class ArmPoint:
         label: as the tables print it.
         role: of `arm_looks.ROLES`.
         bias: mean \\|d\\| of SEAT's gender tests.
-        bias_interval: of the mean (words × seeds), or ``None``.
+        bias_interval: about ``bias``, as long as that of its difference from the baseline over seeds alone, or ``None``.
         quality: mean over the same seeds.
-        quality_interval: of the mean over seeds, or ``None``.
+        quality_interval: about ``quality``, in the same way, or ``None``.
         seeds: how many.
     """
 
@@ -61,7 +57,7 @@ class ArmPoint:
 
 
 def draw_arms_tradeoff_figure(points: Sequence[ArmPoint], quality: Quality, path: str | Path) -> Path:
-    """One point an arm, named beside the axes; baseline, proposed and core arms stand out and have whiskers.
+    """One point an arm, named beside the axes; baseline, proposed and core arms stand out, and have whiskers where intervals are given.
 
     Args:
         points: of the arms that have both numbers.
@@ -94,6 +90,24 @@ def draw_arms_tradeoff_figure(points: Sequence[ArmPoint], quality: Quality, path
     labels = [_label(point, place) for point, place in zip(points, places, strict=True)]
     label_right(axes, places, labels, looks)
     return save(figure, path)
+
+
+def arms_tradeoff_caption(points: Sequence[ArmPoint], quality: Quality) -> str:
+    """What stands under the picture: which side is the better one, and what is drawn of these points."""
+    looks = arm_looks([point.role for point in points])
+    told = [
+        f"Better quality is to the {'right' if quality.higher_is_better else 'left'}, less association is below: one point an arm, the mean over "
+        "its seeds (their number in brackets). The baseline and the proposed arm are bold, other planned arms in colour."
+    ]
+    if any(point.role == "exploratory" for point in points):
+        told.append("Hollow circles are exploratory arms.")
+    drawn = [point for point, look in zip(points, looks, strict=True) if not look.is_grey]
+    if any(point.bias_interval is not None or point.quality_interval is not None for point in drawn):
+        told.append(
+            "Whiskers are 95 % intervals over seeds alone, with these words, of the difference from the baseline, paired by seed (an arrow: longer "
+            "than the picture): the baseline, which they are against, has none."
+        )
+    return " ".join(told)
 
 
 def arms_tradeoff_alt(points: Sequence[ArmPoint], quality: Quality) -> str:

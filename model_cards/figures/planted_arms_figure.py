@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from evenhand.evaluation.report_order import natural
 from evenhand.model_cards.figures.arm_looks import ArmLook, arm_looks
@@ -19,9 +20,13 @@ PLANTED_ARMS_CAPTION = (
     "A panel a test, by rising planted strength: d measured on each arm, every seed a small point below their mean with its interval over words and "
     "seeds. The dotted line is the teachers' mean."
 )
-_ROW_HEIGHT = 0.22
+_ROW_HEIGHT, _LOW_ROW_HEIGHT = 0.22, 0.175
+"""Inches of a row of few arms, and of many."""
 _COLUMNS = 3
 """Panels side by side; more stand below."""
+_MANY_ARMS = 16
+"""Beyond so many arms, of which two rows of panels would be taller than a screen, narrower panels stand side by side, lower rows in them."""
+_MANY_COLUMNS = 6
 
 
 @dataclass(frozen=True)
@@ -59,24 +64,24 @@ def draw_planted_arms_figure(planted: Mapping[str, float], arms: Sequence[Plante
     """
     tests = _tests(planted, arms)
     looks = arm_looks([arm.role for arm in arms])
-    columns, rows = min(_COLUMNS, len(tests)), -(-len(tests) // _COLUMNS)
-    size = (2.4 + 2.1 * columns, (0.9 + _ROW_HEIGHT * len(arms)) * rows + 0.3)
+    many = len(arms) > _MANY_ARMS
+    columns = min(_MANY_COLUMNS if many else _COLUMNS, len(tests))
+    rows = -(-len(tests) // columns)
+    height = _LOW_ROW_HEIGHT if many else _ROW_HEIGHT
+    size = (max(2.4 + (1.1 if many else 2.1) * columns, 6.3), (0.9 + height * len(arms)) * rows + 0.3)
     figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(tests):
             axes.set_visible(False)
             continue
         _draw_panel(axes, tests[place], arms, looks)
-        axes.set_title(
-            f"{plain(tests[place], 12)}, planted {planted[tests[place]]:+.2f}", fontsize=9, fontweight="bold"
-        )
-    grid[0, 0].set_yticks(range(len(arms) - 1, -1, -1), [plain(arm.label) for arm in arms])
-    for axes in grid[:, 0]:
-        for label, look in zip(axes.get_yticklabels(), looks, strict=True):
-            label.set(fontsize=8, fontweight="bold" if look.stands_out else "normal")
-    grid[0, 0].set_ylim(-0.7, len(arms) - 0.3)
+        comma = ",\n" if many else ", "
+        title = f"{plain(tests[place], 12)}{comma}planted {planted[tests[place]]:+.2f}"
+        axes.set_title(title, fontsize=9, fontweight="bold")
+        _name_rows(axes, arms, looks, named=place % columns == 0)
+    grid[0, 0].xaxis.set_major_locator(MaxNLocator(3 if many else 6))
     figure.supxlabel("SEAT effect size d, measured (dotted: teachers' mean)", fontsize=10)
     return save(figure, path)
 
@@ -106,6 +111,14 @@ def _tests(planted: Mapping[str, float], arms: Sequence[PlantedArm]) -> list[str
             f"measured test {unknown[0]!r} has no planted strength; planted are {', '.join(sorted(planted))}"
         )
     return sorted(planted, key=lambda test: (planted[test], natural(test)))
+
+
+def _name_rows(axes: Axes, arms: Sequence[PlantedArm], looks: Sequence[ArmLook], named: bool) -> None:
+    """A place for each arm, the first at the top; names in the first panel of every row. Not by shared axes: they share ticks, and not how labels look."""
+    axes.set_yticks(range(len(arms) - 1, -1, -1), [plain(arm.label) for arm in arms] if named else [""] * len(arms))
+    for label, look in zip(axes.get_yticklabels(), looks, strict=True):
+        label.set(fontsize=8, fontweight="bold" if look.stands_out else "normal")
+    axes.set_ylim(-0.7, len(arms) - 0.3)
 
 
 def _draw_panel(axes: Axes, test: str, arms: Sequence[PlantedArm], looks: Sequence[ArmLook]) -> None:

@@ -16,6 +16,8 @@ SWEEP_CAPTION = (
     "mean |d| of the six gender tests along the sweep: every seed a small point, the mean of each arm with its interval over words and seeds, the teacher "
     "a dotted line (an arrow: longer than the picture). r is over the arms' means; the interval of an arm says how sure its mean is, not whether two arms differ."
 )
+FEW_SEEDS = 8
+"""Means of fewer seeds are drawn hollow."""
 _CROWDED = 0.04
 """Neighbours nearer than this share of the whole range cannot be told apart on a linear axis."""
 _WIDEST = 3
@@ -34,14 +36,12 @@ class SweepPoint:
         biases: mean \\|d\\| of each seed; none where the arm was not run.
         interval: of their mean (words × seeds), or ``None``.
         losses: held-out masked-LM loss of each seed in nats; none where it was not measured.
-        exploratory: run with few seeds; drawn hollow.
     """
 
     value: float | str
     biases: tuple[float, ...]
     interval: tuple[float, float] | None = None
     losses: tuple[float, ...] = ()
-    exploratory: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,16 @@ def _draw_panel(axes: Axes, sweep: Sweep, places: dict, rows: list, teacher: flo
     _set_scale(axes, list(places.values()))
     drawn = [value for _, values, _ in rows for value in values]
     axes.set_ylim(limits(drawn, [interval for _, _, interval in rows], _WIDEST, [] if teacher is None else [teacher]))
-    means = [(places[point.value], float(np.mean(values)), point) for point, values, _ in rows]
+    means = [(places[point.value], float(np.mean(values)), len(values) < FEW_SEEDS) for point, values, _ in rows]
     if not isinstance(rows[0][0].value, str):
         axes.plot([x for x, _, _ in means], [y for _, y, _ in means], color=colour, linewidth=1, alpha=0.6)
     for (x, _, _), (_, values, interval) in zip(means, rows, strict=True):
         axes.plot([x] * len(values), values, ".", color=colour, markersize=4, alpha=0.55, transform=beside)
         if interval is not None:
             draw_whisker(axes, interval, x, colour, upright=True)
-    labels = (f"mean, {level} interval", f"mean of few seeds (exploratory), {level} interval")
+    labels = (f"mean, {level} interval", f"mean of fewer than {FEW_SEEDS} seeds, {level} interval")
     for hollow, label in zip((False, True), labels, strict=True):
-        own = [(x, y) for x, y, point in means if point.exploratory == hollow]
+        own = [(x, y) for x, y, few in means if few == hollow]
         if own:
             face = "white" if hollow else colour
             axes.plot(*zip(*own, strict=True), marker, color=colour, markerfacecolor=face, markersize=7, label=label)

@@ -37,7 +37,7 @@ def test_only_seeds_that_every_arm_has_are_paired_and_arms_without_a_number_are_
     del some[3.0][1], some[6.0][2]
     found = along_sweep(some)
     assert found.seeds == (0, 3) and 9.0 not in found.arms
-    means = [np.mean(list(some[x].values())) for x in LAYERS]
+    means = [np.mean([some[x][seed] for seed in (0, 3)]) for x in LAYERS]
     assert found.r == pytest.approx(np.corrcoef(LAYERS, means)[0, 1])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tiny_distillation import OTHER_WORDS
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertModel
 
 from evenhand.evaluation import EvaluationReport, Seat
@@ -25,31 +26,8 @@ from evenhand.launch.run_directory import RunDirectory
 from evenhand.model_cards import CardFacts, build_card
 from evenhand.trainer.teacher import load_teacher
 
-FILLERS = [
-    "the",
-    "a",
-    "said",
-    "that",
-    "is",
-    "was",
-    "went",
-    "to",
-    "and",
-    "saw",
-    "big",
-    "red",
-    "old",
-    "dog",
-    "cat",
-    "tree",
-    "river",
-    "with",
-    "from",
-    "into",
-    "over",
-    "under",
-    "slowly",
-]
+STEREOTYPED = {"nurse", "doctor", "engineer", "teacher", "home", "work", "school", "house"}
+FILLERS = [word for word in OTHER_WORDS[: OTHER_WORDS.index("slowly") + 1] if word not in STEREOTYPED]
 WORDS = {
     "sets": {
         "work": {"class": "thing", "words": ["doctor", "engineer", "work", "city"]},

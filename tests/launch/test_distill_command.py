@@ -36,7 +36,7 @@ SUBKEYS = {
     "supervision": {
         "name", "mix", "second_view", "alpha", "granularity", "pairs", "mixed_positions", "sequences_with_pair_words",
     },
-    "held_out_mlm_loss": {"student", "teacher", "n_targets", "unit"},
+    "held_out_mlm_loss": {"student", "teacher", "unigram", "n_targets", "unit"},
     "final_losses": {"ce", "mlm", "cos", "mse"},
     "recipe": {"teacher", "student", "corpus", "objective", "mixup", "training", "evaluation", "publish"},
 }  # fmt: skip

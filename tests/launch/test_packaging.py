@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DATA = {
     "evenhand/launch/slurm/array.sbatch", "evenhand/launch/slurm/run_and_requeue.sh", "evenhand/launch/accelerate_configs/ddp.yaml", "evenhand/launch/recipes/minilm_cpu.yaml", "evenhand/launch/recipes/planted.yaml", "evenhand/launch/planted_grammar.yaml",
     "evenhand/model_cards/sections/opening.md.jinja", "evenhand/model_cards/sections/citations.bib", "evenhand/evaluation/word_lists.yaml", "evenhand/evaluation/templates.yaml",
-    "evenhand/trainer/word_pairs.json", "evenhand/trainer/py.typed", "evenhand/evaluation/py.typed",
+    "evenhand/trainer/word_pairs.json", "evenhand/trainer/function_words.txt", "evenhand/launch/first_names.txt", "evenhand/trainer/py.typed", "evenhand/evaluation/py.typed",
     "evenhand/model_cards/py.typed", "evenhand/launch/py.typed", "evenhand/launch/evaluations/minilm_local.yaml",
     "evenhand/evaluation/extended_gender.yaml", "evenhand/evaluation/gender_swaps.yaml",
     "evenhand/model_cards/space/requirements.txt", "evenhand/evaluation/modules/seat/seat.py", "evenhand/evaluation/modules/glue/README.md",

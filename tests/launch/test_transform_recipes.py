@@ -2,19 +2,22 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from run_contents import facts_without_costs
 from tiny_text import PAIR_WORDS
+from transformers import BertTokenizer
 
 from evenhand.evaluation.stimuli import builtin_stimuli
+from evenhand.launch import supervision
 from evenhand.launch.arms_file import load_arms
 from evenhand.launch.cohort_directory import check_common
 from evenhand.launch.command import main
 from evenhand.launch.recipe import load_recipe, recipe_from_dict
 from evenhand.launch.recipe_needs import recipe_needs
-from evenhand.launch.supervision import measured_words, pairs_of, pairs_sha256
+from evenhand.launch.supervision import measured_words, pairs_of, pairs_sha256, words_not_drawn
 
 OFF = "mixup.enabled=false"
 ARMS = {
@@ -90,6 +93,25 @@ def test_what_random_pairs_leave_out_is_every_word_that_seat_measures():
     assert pairs_sha256(random, pairs_of(random)) != pairs_sha256(other, pairs_of(other)) == pairs_of(other).sha256
 
 
+def test_random_pairs_draw_no_first_name_and_another_list_of_them_is_another_input(monkeypatch):
+    left_out = words_not_drawn()
+    names = {"henry", "tom", "donna", "mary", "elizabeth"}
+    assert measured_words() | names <= left_out and len(left_out - measured_words()) > 200
+    assert all(word == word.lower() and word.isalpha() for word in left_out - measured_words())
+    words = sorted({*names, *(f"w{a}{b}" for a in "abcdefgh" for b in "abcd")})
+    tokenizer = BertTokenizer(vocab={t: i for i, t in enumerate(["[UNK]", "he", "she", *words])})
+    asked = {}
+    monkeypatch.setattr(supervision, "random_pairs", lambda *args, **named: asked.update(named))
+    monkeypatch.setattr(supervision, "RandomPairMixup", lambda *args, **named: None)
+    recipe = load_recipe("minilm_cpu", ["mixup.enabled=true", "mixup.pairs=random:2"])
+    corpus = SimpleNamespace(train=[{"input_ids": [1]}], token_counts=None)
+    supervision._random_pair_mixup(recipe, corpus, tokenizer, 2)
+    assert names <= asked["exclude"] and asked["draw"] == 2
+    before = pairs_sha256(recipe, pairs_of(recipe))
+    monkeypatch.setattr(supervision, "words_not_drawn", lambda: left_out | {"zebedee"})
+    assert pairs_sha256(recipe, pairs_of(recipe)) != before
+
+
 def test_the_files_they_name_are_needed_where_they_are_on(tiny_recipe):
     def subjects(*overrides):
         found = recipe_needs(load_recipe(tiny_recipe(), overrides))
@@ -135,7 +157,7 @@ def test_each_arm_of_a_cohort_is_its_own_training_and_says_what_was_done(tiny_re
     assert (equal["on"], equal["temperature"], equal["equalised_positions"] > 100) == ("probabilities", 2.0, True)
     assert counterfactual["combine"] == "max" and counterfactual["combined_positions"] > 100
     words = {word for pair in random["pairs"]["matched"] for word in pair}
-    assert random["mixed_positions"] > 10 and not words & (set(PAIR_WORDS) | measured_words())
+    assert random["mixed_positions"] > 10 and not words & (set(PAIR_WORDS) | words_not_drawn())
     drawn = random["random_pairs"]
     assert drawn["draw"] == 1 and drawn["occurrences"] > 0 and len(drawn["pairs"]) == len(random["pairs"]["matched"])
 

@@ -1,6 +1,7 @@
 """Pictures of a study's page: the numbers in them are the given ones, dozens of arms can be told apart, bad input is one line."""
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from evenhand.model_cards.figures.arms_forest_figure import ArmDifference, arms_
 from evenhand.model_cards.figures.arms_over_steps_figure import (
     ArmCurve,
     arms_over_steps_alt,
+    arms_over_steps_caption,
     draw_arms_over_steps_figure,
 )
 from evenhand.model_cards.figures.arms_tradeoff_figure import (
@@ -19,6 +21,7 @@ from evenhand.model_cards.figures.arms_tradeoff_figure import (
     ArmPoint,
     Quality,
     arms_tradeoff_alt,
+    arms_tradeoff_caption,
     draw_arms_tradeoff_figure,
 )
 from evenhand.model_cards.figures.canvas import STYLES
@@ -100,7 +103,7 @@ DEPTHS = Sweep(
     "number of layers",
     (
         SweepPoint(6, (0.9, 1.0, 1.4), (0.8, 1.3), (5.0, 5.1, 5.5)),
-        SweepPoint(1, (1.3,), None, (6.0,), exploratory=True),
+        SweepPoint(1, (1.3,), None, (6.0,)),
         SweepPoint(3, (), None),
         SweepPoint(12, (0.7, 0.8), (0.5, 1.1)),
     ),
@@ -114,20 +117,27 @@ DEPTHS = Sweep(
 def test_a_sweep_has_every_seed_the_means_their_intervals_the_teacher_and_r(drawn):
     bias, loss = drawn(draw_sweep_figure, DEPTHS)
     assert marked(bias, ".") == [(1, 1.3), (6, 0.9), (6, 1.0), (6, 1.4), (12, 0.7), (12, 0.8)]
-    assert marked(bias, "o") == approx([(6, 1.1), (12, 0.75), (1, 1.3)])
+    assert marked(bias, "o") == approx([(1, 1.3), (6, 1.1), (12, 0.75)])
     assert plain_lines(bias, BLUE) == [[(6, 0.8), (6, 1.3)], [(12, 0.5), (12, 1.1)]]
     assert [set(line.get_ydata()) for line in bias.lines if line.get_label() == "teacher"] == [{0.85}]
     assert bias.get_title(loc="left") == "Pearson r = -0.82, 95 % interval [-0.95, -0.50], 3 arms"
     assert 4.5 in [line.get_ydata()[0] for line in loss.lines if line.get_label() == "teacher"]
-    assert marked(loss, "o") == approx([(6, 5.2), (1, 6.0)]) and "nats" in loss.get_ylabel()
+    assert marked(loss, "o") == approx([(1, 6.0), (6, 5.2)]) and "nats" in loss.get_ylabel()
     assert [text.get_text() for text in loss.get_xticklabels()] == ["1", "6", "12"] and loss.get_xscale() == "linear"
-    hollow = [
-        line.get_xdata()[0] for line in bias.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "white"
-    ]
-    assert hollow == [1]
     for axes in (bias, loss):
         low, high = axes.get_ylim()
         assert all(low < y < high for line in axes.lines if in_data(axes, line) for y in line.get_ydata())
+
+
+def test_means_of_few_seeds_are_hollow_and_the_legend_says_of_how_many(drawn):
+    (axes,) = drawn(draw_sweep_figure, Sweep("layers", (SweepPoint(1, (1.0,) * 8), SweepPoint(2, (1.1,) * 7))))
+    faces = {
+        line.get_xdata()[0]: (line.get_markerfacecolor(), line.get_label())
+        for line in axes.lines
+        if line.get_marker() == "o"
+    }
+    assert faces[1][0] != "white" and faces[1][1].startswith("mean, ")
+    assert faces[2][0] == "white" and faces[2][1].startswith("mean of fewer than 8 seeds")
 
 
 def test_long_intervals_and_a_far_teacher_do_not_flatten_a_sweep(drawn):
@@ -195,6 +205,14 @@ def test_the_trade_off_has_each_arm_at_its_numbers_and_whiskers_for_those_in_col
     assert axes.get_xlabel() == "GLUE (points); higher is better"
 
 
+def test_the_caption_of_the_trade_off_says_which_side_is_better_and_only_what_is_drawn():
+    loss = arms_tradeoff_caption(tradeoff_points(), HELD_OUT_LOSS)
+    assert "Better quality is to the left" in loss and "Hollow circles" in loss and "seeds alone" in loss
+    bare = [ArmPoint("a", "baseline", 1.0, None, 70.0, None, 3)]
+    glue = arms_tradeoff_caption(bare, Quality("GLUE", higher_is_better=True))
+    assert "Better quality is to the right" in glue and "Hollow" not in glue and "hiskers" not in glue
+
+
 def test_a_teacher_far_from_its_students_stands_at_the_edge_with_its_numbers(drawn):
     far = ArmPoint("teacher", "teacher", 1.7, (1.5, 1.8), 3.0, None, 1)
     (axes,) = drawn(draw_arms_tradeoff_figure, [far, *tradeoff_points()[1:]], HELD_OUT_LOSS)
@@ -237,6 +255,16 @@ def test_curves_are_means_where_every_seed_was_measured_within_a_band_of_the_see
     assert corners == {(0, 0.5), (10, 0.6), (10, 0.8), (20, 1.0), (20, 1.2)}
     assert [0.7, 0.7] in [list(line.get_ydata()) for line in axes.lines if line.get_linestyle() not in ("-", "None")]
     assert set(label_heights(axes)) == {"plain (2)", "few (2)", "teacher"}
+
+
+def test_the_caption_of_the_curves_says_only_what_is_drawn(drawn):
+    whole = arms_over_steps_caption(CURVES, 0.7)
+    assert "dotted line is the teacher" in whole and "Bands" in whole and "grey" in whole
+    alone = [ArmCurve("plain", "core", (0, 10), ((0.5, 0.8), (0.4, 0.9)))]
+    told = arms_over_steps_caption(alone)
+    assert not any(word in told for word in ("teacher", "Bands", "grey"))
+    (axes,) = drawn(draw_arms_over_steps_figure, alone)
+    assert not axes.collections
 
 
 def test_curves_without_two_steps_or_with_other_lengths_are_refused(tmp_path):
@@ -326,6 +354,33 @@ def test_more_tests_than_fit_side_by_side_stand_below(drawn):
     assert len({round(axes.get_position().y0, 3) for axes in panels[:5]}) == 2
     names = [label for axes in (panels[0], panels[3]) for label in axes.get_yticklabels()]
     assert [(name.get_text(), name.get_fontsize(), name.get_fontweight()) for name in names] == [("a", 8, "bold")] * 2
+
+
+@pytest.mark.parametrize("arms", [6, 16])
+def test_in_every_row_of_panels_baseline_and_proposed_are_bold_and_all_names_of_one_size(arms, drawn):
+    planted = {f"T{number}": number / 10 for number in range(6)}
+    of_arms = [PlantedArm(label, role, dict.fromkeys(planted, (1.0,)), {}) for role, label in MANY[:arms]]
+    panels = drawn(draw_planted_arms_figure, planted, of_arms)
+    panels[0].figure.draw_without_rendering()
+    shown = [
+        [(name.get_text(), name.get_fontsize(), name.get_fontweight()) for name in axes.get_yticklabels()]
+        for axes in panels
+    ]
+    assert shown[0] == shown[3] and len(shown[0]) == arms
+    assert [weight for _, _, weight in shown[0]] == ["bold"] * 2 + ["normal"] * (arms - 2)
+    assert {size for row in shown for _, size, _ in row} == {8}
+    assert not any(text for place in (1, 2, 4, 5) for text, _, _ in shown[place])
+    assert len({axes.get_ylim() for axes in panels}) == 1
+
+
+def test_many_arms_of_six_tests_stay_lower_than_two_screens(drawn):
+    planted = {f"T{number}": number / 10 for number in range(6)}
+    of_arms = [PlantedArm(label, role, dict.fromkeys(planted, (1.0,)), {}) for role, label in MANY]
+    figure = drawn(draw_planted_arms_figure, planted, of_arms)[0].figure
+    assert figure.get_size_inches()[1] < 10 and figure.get_size_inches()[0] < 9.4
+    figure.canvas.draw()
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(titles))
 
 
 def test_nothing_planted_or_measured_and_unknown_tests_are_refused(tmp_path):

@@ -24,7 +24,7 @@ arms:
   proposed-521: {label: "proposed, 5/2/1", changes: [objective.alpha_ce=5, objective.alpha_mlm=2, mixup.enabled=true]}
   hopeless: {label: "fails", changes: [objective.temperature=9]}
   later: {label: "to come", changes: [objective.temperature=7]}
-  "depth-{value}": {label: "{value} layers", sweep: depths, changes: ["student.layers={value}"]}
+  "depth-{value}": {label: "{value}-layer student", sweep: depths, changes: ["student.layers={value}"]}
 sections:
   table1: {title: Terms, question: "Does L_ce amplify?", arms: [original, mlm-cos], notes: ["A *note*."]}
   table2: {title: Supervision, question: "Does it help?", arms: [original, mix-input, proposed, random-pairs, hopeless, later]}

@@ -37,7 +37,7 @@ def miniature_scale(glue_data: Path) -> dict:
         "note": "A miniature.",
         "seeds": {"core": 2, "other": 1},
         "lists": {
-            "depths": [2, 1], "combinations": ["mean"], "temperatures": [1, 2], "alphas": [0.4, 1], "fractions": [0.5, 1],
+            "depths": [2, 1], "combinations": ["mean"], "temperatures": [1, 2], "alphas": [0.4, 1], "fractions": [0.5, 1], "draws": [],
         },
         "planted": {
             "associations": {"career_family": 0.8, "math_arts": 0.4, "science_arts": 0.0},

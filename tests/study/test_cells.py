@@ -95,6 +95,51 @@ def test_a_change_of_the_teacher_touches_every_student(small):
     assert not set(keys(small).values()) & set(keys(changed).values())
 
 
+def with_settings(study, **changes):
+    return dataclasses.replace(study, settings=dataclasses.replace(study.settings, **changes))
+
+
+def test_defaults_written_out_and_places_of_this_machine_leave_teachers_as_they_are(study, small):
+    recipe = small.settings.recipe
+    corpus = recipe["corpus"] | {"workers": 3, "cache_dir": "/somewhere", "fraction": 1.0}
+    teachers = {"debiased": {"debias": small.settings.teachers["debiased"]["debias"] | {"alpha": 0.2}}}
+    written_out = with_settings(small, recipe=recipe | {"corpus": corpus}, teachers=teachers)
+    for name in ("original", "debiased"):
+        assert teacher_key(written_out, name, 0) == teacher_key(small, name, 0)
+    shorter = with_settings(small, recipe=recipe | {"corpus": corpus | {"max_length": 64}})
+    assert teacher_key(shorter, "original", 0) != teacher_key(small, "original", 0)
+    more = with_settings(small, teachers={"debiased": {"debias": {"epochs": 4, "max_sentences": 3000}}})
+    assert teacher_key(more, "debiased", 0) != teacher_key(small, "debiased", 0)
+    assert teacher_key(more, "original", 0) == teacher_key(small, "original", 0)
+
+
+def test_a_planted_teacher_is_decided_by_what_is_planted_not_by_the_recipe(study):
+    shorter = with_settings(study, recipe=study.settings.recipe | {"corpus": {"max_length": 32}})
+    assert teacher_key(shorter, "original", 1) == teacher_key(study, "original", 1)
+    planted = study.settings.planted
+    zero = dataclasses.replace(planted, associations={"career_family": 0.8, "math_arts": 0.4})
+    assert teacher_key(with_settings(study, planted=zero), "original", 1) == teacher_key(study, "original", 1)
+    stronger = dataclasses.replace(planted, associations={"career_family": 0.9, "math_arts": 0.4})
+    assert teacher_key(with_settings(study, planted=stronger), "original", 1) != teacher_key(study, "original", 1)
+
+
+def test_which_students_are_one_does_not_depend_on_the_part_that_is_run():
+    some = load_study("ahn2022", "small", only=["alpha"])
+    assert "proposed" not in some.arms and "glue" in evaluation_of(some, some.arms["alpha-0.4"], 0)["measures"]
+
+
+def test_a_student_that_is_a_core_arms_is_trained_with_its_watch(tmp_path):
+    some = load_study("ahn2022", "planted", only=["alpha"])
+    groups = group_arms(some, [(name, 0) for name in some.arms])
+    assert sorted(map(sorted, (arms for _, arms in groups))) == [
+        ["alpha-0.1", "alpha-1", "alpha-4"],
+        ["alpha-0.4", "original"],
+    ]
+    for arms, every in ((["alpha-0.4"], 100), (["alpha-0.1"], 0), (["alpha-0.1", "alpha-0.4"], 100)):
+        cell = make_cell(some, 0, arms, {"original": "/t"}, tmp_path / "corpus.txt", tmp_path)
+        assert {recipe.watch.every_steps for recipe in cell.recipes.values()} == {every}
+
+
 def test_glue_is_measured_where_the_scale_says_and_alike_for_equal_recipes(small):
     def glue(arm, seed):
         return "glue" in evaluation_of(small, small.arms[arm], seed)["measures"]

@@ -114,6 +114,24 @@ def edited(*keys, value=None, remove=False):
         (edited("scales", "planted", "without", value={"table9": "no"}), "speaks of table9"),
         (edited("scales", "planted", "recipe", "training", "seed", value=1), "training.seed is the study's own"),
         (edited("title", remove=True), "title is missing"),
+        (edited("arms", "debiased-teacher", "teacher", value="debaised"), "arms.debiased-teacher: no scale has a teacher debaised; there are original, debiased"),
+        (edited("scales", "planted", "without", value={"original": "no"}), "without names the baseline original"),
+        (edited("scales", "planted", "without", value={"figure1": None}), "without.figure1 must be the reason, in words"),
+        (edited("arms", "proposed", "changes", value=["teacher.path=x"]), "arm proposed: its change teacher.path=x would be ignored"),
+        (edited("arms", "proposed", "changes", value=["training.seed=3"]), "arm proposed: its change training.seed=3 would be ignored"),
+        (edited("arms", "proposed", "changes", value=["corpus.sources=[]"]), "arm proposed: its change corpus.sources=[] would be ignored: each seed has its own"),
+        (edited("scales", "planted", "lists", value={"depths": 3}), "scales.planted: lists.depths must be a list, not 3"),
+        (edited("scales", "planted", "lists", value={"depths": None}), "scales.planted: lists.depths must be a list, not None"),
+        (edited("scales", "planted", "lists", value={"depths": [{"changes": []}]}), "lists.depths[0].value is missing"),
+        (edited("scales", "planted", "lists", value={"depths": [[1, 2]]}), "a value of a sweep must be a number or text"),
+        (edited("scales", "planted", "changes", value={"proposed": None}), "scales.planted: changes.proposed must be a list"),
+        (edited("scales", "planted", "recipe", "training", value=3), "recipe.training must hold keys and values"),
+        (edited("scales", "planted", "teachers", value={"debiased": {"debias": {"epoch": 1}}}), "teachers.debiased: Unknown recipe key debias.epoch"),
+        (edited("scales", "planted", "teachers", value={"debiased": {}, "original": {}}), "teachers.original"),
+        (edited("scales", "planted", "planted", "associations", value={"math_art": 0.5}), "planted: Unknown association 'math_art'"),
+        (edited("scales", "planted", "planted", "associations", value={"math_arts": 0.8, "science_arts": -0.8}), "planted: math_arts 0.8 and science_arts -0.8 cannot hold at once"),
+        (edited("scales", "planted", "accelerate", value="dpp"), "accelerate: Accelerate config dpp does not exist"),
+        (edited("scales", "planted", "glue", value={"settings": {}, "arms": ["propsed"]}), "glue.arms names the arm propsed"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_file_is_one_line_that_names_its_place(written, change, message):
@@ -143,6 +161,57 @@ def test_a_section_that_the_scale_does_not_have_is_left_out_and_refused_with_its
     assert [section.name for section in load_study(written(change), "planted").sections] == ["table2"]
     with pytest.raises(ValueError, match="section figure1 is not for this scale: too deep"):
         load_study(written(change), "planted", only=["figure1"])
+
+
+def test_an_arm_whose_teacher_the_scale_lacks_must_be_left_out_with_its_reason(written):
+    def other_scale(data):
+        data["scales"]["bare"] = {**data["scales"]["planted"], "teachers": {}}
+
+    with pytest.raises(ValueError, match=r"arms\.debiased-teacher: this scale has no teacher debiased; .*without"):
+        load_study(written(other_scale), "bare")
+
+    def with_reason(data):
+        other_scale(data)
+        data["scales"]["bare"]["without"] = {"debiased-teacher": "too dear", "depth-1": "too flat"}
+
+    study = load_study(written(with_reason), "bare")
+    assert list(study.arms) == ["original", "proposed", "depth-2"] and set(study.all_arms) == set(study.arms)
+    assert [dict(section.left_out) for section in study.sections] == [
+        {"debiased": "too dear"},
+        {"1 layers": "too flat"},
+    ]
+
+
+def test_a_section_of_which_every_arm_is_left_out_is_left_out(written):
+    change = edited("scales", "planted", "without", value={"depth-{value}": "too flat"})
+    assert [section.name for section in load_study(written(change), "planted").sections] == ["table2"]
+    with pytest.raises(ValueError, match="figure1 is not for this scale, which has none of its arms: too flat"):
+        load_study(written(change), "planted", only=["figure1"])
+
+
+def test_a_value_of_a_sweep_can_have_changes_of_its_own_after_the_arms(written):
+    def change(data):
+        data["arms"]["depth-{value}"]["changes"].append("training.max_steps=4")
+        data["scales"]["planted"]["lists"]["depths"] = [{"value": 2, "changes": ["training.max_steps=3"]}, 1]
+
+    arms = load_study(written(change), "planted").arms
+    found = {name: (arms[name].value, arms[name].recipe.training["max_steps"]) for name in ("depth-2", "depth-1")}
+    assert found == {"depth-2": (2, 3), "depth-1": (1, 4)}
+    assert arms["depth-2"].recipe.student.layers == 2
+
+
+def test_a_key_that_comes_twice_is_one_line(written):
+    path = written()
+    path.write_text(path.read_text() + "title: another\n")
+    with pytest.raises(ValueError, match=r"my_study\.yaml is not valid YAML: 'title' comes twice"):
+        load_study(path, "planted")
+
+
+@pytest.mark.parametrize(("scale", "steps"), [("small", (60, 180, 600)), ("planted", (50, 150, 500))])
+def test_smaller_fractions_of_the_corpus_are_seen_as_often_as_the_whole(scale, steps):
+    arms = load_study("ahn2022", scale, only=["fraction", "proposed_fraction"]).arms
+    for kind in ("fraction", "proposed-fraction"):
+        assert tuple(arms[f"{kind}-{part}"].recipe.training["max_steps"] for part in (0.1, 0.3, 1)) == steps
 
 
 def test_a_file_that_is_not_there_names_the_packaged_studies(tmp_path):

@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
-from made_up_study import EFFECTS, PLANTED, made_up_results, made_up_study, measured_seat, scaled
+from made_up_study import EFFECTS, PLANTED, made_up_results, made_up_study, measured_seat, report, scaled
 from scipy import stats
 
+from evenhand.evaluation.multiplicity import holm
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
+from evenhand.launch.study.page.control_text import about_gender
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.pictures import planted_picture
 from evenhand.launch.study.page.study_page import write_page
@@ -114,7 +117,7 @@ def test_failed_missing_shared_and_exploratory_arms_are_said_to_be_so(text, data
     assert "- fails: **failed** with seed 2; log `logs/hopeless-2.log`." in section
     assert "- to come: not run yet with seeds 0, 1, 2." in section
     assert "| fails *(exploratory)* | 1 of 3 (2 failed) |" in section and "| mixup (proposed) | 4 |" in section
-    assert "- 2 layers: its recipe is that of *original*, so these are the same students." in part(text, "Depth")
+    assert "- 2-layer student: its recipe is that of *original*, so these are the same students." in part(text, "Depth")
     assert "of 39 students 2 failed and 3 have not been run yet" in text
     assert data["arms"]["depth-2"]["same_students_as"] == "original" and data["students"]["measured"] == 34
     assert not [one for one in data["comparisons"] if "depth-2" in (one["arm"], one["against"])]
@@ -125,7 +128,8 @@ def test_the_sweep_has_r_by_fisher_and_over_seeds_beside_the_printed_one(results
     means = [
         [r["families"]["gender"]["mean_absolute_effect_size"] for r in seat(results, f"depth-{v}")] for v in values
     ]
-    means[1] = [r["families"]["gender"]["mean_absolute_effect_size"] for r in seat(results, "original")]
+    # the original has four seeds and the depths have three: all arms are taken with the three that are common
+    means[1] = [r["families"]["gender"]["mean_absolute_effect_size"] for r in seat(results, "original")][:3]
     theirs = stats.pearsonr(values, [np.mean(one) for one in means])
     section = part(text, "Depth")
     assert f"**{number(theirs.statistic, 2)}**" in section and "The paper prints r = −0.82" in section
@@ -168,7 +172,7 @@ def test_the_summary_turns_with_the_numbers(results, entry, tmp_path):
     summary = part(write_page(turned, tmp_path / "page", figures=False).read_text(), "What the numbers say")
     assert "The soft-target term L_ce **lowers** the measured bias" in summary
     assert "**raises** the measured bias" in summary
-    assert "**more** bias than unrelated pairs do" in summary
+    assert "The mixup raises the measured bias, above plain distillation and above unrelated pairs" in summary
 
 
 def test_teachers_before_and_after(entry, text):
@@ -197,9 +201,8 @@ def test_planted_strengths_stand_beside_what_is_measured(entry, tmp_path):
         for r, b in zip(seat(results, "proposed"), seat(results, "original"), strict=True)
     ]
     assert f"{number(np.mean(change))} [" in rows(section, "mixup (proposed)")[1]
-    assert "Where an association of +0.80 was planted (C6, C6b), plain students show" in part(
-        text, "What the numbers say"
-    )
+    summary = part(text, "What the numbers say")
+    assert "Where an association of +0.80 was planted (C6, C6b): plain students show" in summary
     assert "Not at this scale: table3 (no tasks)." in text
     assert json.loads((tmp_path / "page" / "results.json").read_text())["planted"]["strengths"] == PLANTED
     (picture,) = planted_picture(MeasuredStudy(results), tmp_path)[:1]
@@ -253,3 +256,166 @@ def test_one_student_an_arm_gives_a_page_without_intervals_over_seeds(results, t
 def test_scaling_by_hand_is_what_the_tests_think(entry):
     half = scaled(entry["model"], 0.5)
     assert half["mean_absolute_effect_size"] == pytest.approx(entry["model"]["mean_absolute_effect_size"] / 2)
+
+
+def summary_of(results, folder):
+    return part(write_page(results, folder, figures=False).read_text(encoding="utf-8"), "What the numbers say")
+
+
+def with_factors(results, entry, factors):
+    """Results of three arms by hand: the factor on the entry's associations of each seed."""
+    reports = {
+        name: {seed: report(entry, name, seed, factor, False) for seed, factor in enumerate(of_arm)}
+        for name, of_arm in factors.items()
+    }
+    return dataclasses.replace(results, reports=reports, failed={})
+
+
+def test_a_harmful_control_does_not_make_the_effect_one_of_gender(results, entry, tmp_path):
+    plain = [0.60, 0.62, 0.61, 0.59]
+    same = [0.601, 0.619, 0.612, 0.588]
+    worse, better = ([scale * factor for factor in plain] for scale in (1.3, 0.6))
+    summary = summary_of(
+        with_factors(results, entry, {"original": plain, "proposed": same, "random-pairs": worse}), tmp_path / "a"
+    )
+    assert "about gender**" not in summary and "Unrelated pairs leave more bias than gender pairs do" in summary
+    assert "the mixup itself has no effect that can be told" in summary
+    summary = summary_of(
+        with_factors(results, entry, {"original": plain, "proposed": better, "random-pairs": plain}), tmp_path / "b"
+    )
+    assert "the effect **is about gender**" in summary
+
+
+@pytest.mark.parametrize(
+    "told, words",
+    [
+        (("less", "less"), "so the effect **is about gender**"),
+        (("less here", "less"), "is about gender**, for these test words"),
+        (("perhaps less", "less"), "may be about gender**, but the correction"),
+        (("less", "unknown"), "could as well be regularisation"),
+        (("less", "more"), "the effect is **not** about gender"),
+        (("more", "less"), "nothing is lowered"),
+    ],
+)
+def test_every_pair_of_answers_on_the_control_has_its_words(monkeypatch, told, words):
+    answers = {(None,): told[0], ("control",): told[1]}
+    monkeypatch.setattr(
+        "evenhand.launch.study.page.control_text.answer", lambda measured, arm, against=None: answers[against,]
+    )
+    assert words in about_gender(None, "proposed", "control")
+
+
+def test_no_sentence_has_a_doubled_word_or_a_wrong_number(text, entry, tmp_path):
+    known = made_up_results(made_up_study(tmp_path, "known", only=["table1", "table2"]), entry)
+    for page in (text, write_page(known, tmp_path / "page", figures=False).read_text(encoding="utf-8")):
+        sentences = [line for line in page.splitlines() if not line.startswith("|")]
+        doubled = [match.group() for line in sentences for match in re.finditer(r"\b([A-Za-z_]+) \1\b", line)]
+        assert not doubled
+        assert not re.search(r"(?<![\d.,])1 (layers|seeds|students|tests|arms|pairs|words|tasks)\b", page)
+
+
+def test_only_a_study_with_more_seeds_for_its_core_arms_says_so(results, text, tmp_path):
+    assert "3 core arms, planned with more seeds;" in text
+    arms = {name: dataclasses.replace(arm, seeds=4) for name, arm in results.study.arms.items()}
+    even = dataclasses.replace(results, study=dataclasses.replace(results.study, arms=arms))
+    page = write_page(even, tmp_path / "page", figures=False).read_text(encoding="utf-8")
+    assert "planned with more seeds" not in page and "3 core arms, with as many seeds as the others" in page
+
+
+def test_comparisons_with_the_teacher_carry_p_and_what_could_have_been_found(data, text):
+    found = {name: arm["from_teacher"] for name, arm in data["arms"].items() if arm["from_teacher"]}
+    own = {name: judged["p_value"] for name, judged in found.items() if not data["arms"][name]["same_students_as"]}
+    assert holm(own) == {name: found[name]["p_value_holm"] for name in own}
+    headline = next(
+        line
+        for line in data["summary"]
+        if "of the teacher" in line or "than its teacher" in line or "teacher's" in line
+    )
+    assert "p (Holm)" in headline and f"detectable {number(found['original']['detectable'], signed=False)}" in headline
+    assert "Δ from its teacher, words and seeds | p (Holm) | detectable |" in text
+
+
+def test_planted_and_glue_changes_are_corrected_over_their_families(entry, data, tmp_path):
+    results = made_up_results(made_up_study(tmp_path, "known", only=["table1", "table2"]), entry)
+    page = write_page(results, tmp_path / "page", figures=False)
+    changes = json.loads((page.parent / "results.json").read_text())["planted"]["changes"]
+    for against in ("from_teacher", "from_reference", "from_reference_on_z"):
+        raw = {i: one[against]["p_value"] for i, one in enumerate(changes) if one[against]}
+        assert holm(raw) == {i: changes[i][against]["p_value_holm"] for i in raw} and len(raw) > 10
+    summary = part(page.read_text(encoding="utf-8"), "What the numbers say")
+    assert summary.count("students without L_ce, show") == len(set(PLANTED.values()))
+    tasks = data["sections"]["table3"]["glue"]["arms"]["proposed"]["differences"]
+    raw = {task: tasks[task]["p_value"] for task in ("sst2", "rte")}
+    assert holm(raw) == {task: tasks[task]["p_value_holm"] for task in raw}
+
+
+def test_teachers_near_the_end_of_d_are_pointed_out(entry, tmp_path):
+    results = made_up_results(made_up_study(tmp_path, "known", only=["table2"]), entry)
+    far = write_page(results, tmp_path / "far", figures=False).read_text(encoding="utf-8")
+    assert "Near the ceiling" not in far and "amplification is squeezed" not in far
+    large = max(abs(test["effect_size"]) for test in entry["model"]["tests"].values())
+    for of_arm in results.reports.values():
+        for one in of_arm.values():
+            seat_entry = one.measures["seat"][0]
+            seat_entry["reference"] = scaled(entry["model"], 1.9 / large)
+    near = write_page(results, tmp_path / "near", figures=False).read_text(encoding="utf-8")
+    assert "Near the ceiling: mean \\|d\\| of the teachers is above 1.5 in" in near
+    assert "on z, which has no end" in part(near, "What the numbers say")
+
+
+def test_a_changed_teacher_of_every_seed_is_shown_by_its_mean(results, entry, tmp_path):
+    changes = [{"before": scaled(entry["model"], one), "after": scaled(entry["model"], one / 2)} for one in (0.8, 0.9)]
+    several = dataclasses.replace(results, teacher_changes={"debiased": dict(enumerate(changes))})
+    page = write_page(several, tmp_path / "page", figures=False)
+    section = part(page.read_text(encoding="utf-8"), "Teachers, before and after")
+    before = 0.85 * entry["model"]["families"]["gender"]["mean_absolute_effect_size"]
+    line = rows(section, "**mean \\|d\\|**, gender")[0]
+    assert f"| {number(before, signed=False)} | {number(before / 2, signed=False)} |" in line
+    assert "Means over 2 teachers" in section
+
+
+def test_several_draws_of_the_control_stand_together(entry, tmp_path):
+    study = made_up_study(tmp_path, "tiny", only=["table2"])
+    mixup = dataclasses.replace(study.arms["random-pairs"].recipe.mixup, pairs="random:1")
+    other = dataclasses.replace(study.arms["random-pairs"].recipe, mixup=mixup)
+    draw = dataclasses.replace(study.arms["random-pairs"], name="random-pairs-1", label="another draw", recipe=other)
+    study = dataclasses.replace(study, arms={**study.arms, "random-pairs-1": draw})
+    results = made_up_results(study, entry)
+    page = write_page(results, tmp_path / "page", figures=False)
+    data = json.loads((page.parent / "results.json").read_text())
+    pool = "random-pairs+random-pairs-1"
+    kept = next(one for one in data["comparisons"] if (one["arm"], one["against"]) == ("proposed", pool))
+    sizes = {
+        arm: [r["families"]["gender"]["mean_absolute_effect_size"] for r in seat(results, arm)][:3]
+        for arm in ("proposed", "random-pairs", "random-pairs-1")
+    }
+    by_hand = np.subtract(sizes["proposed"], np.mean([sizes["random-pairs"], sizes["random-pairs-1"]], axis=0))
+    assert kept["families"]["gender"]["of_seeds"] == pytest.approx(by_hand)
+    assert kept["families"]["gender"]["words_and_seeds"]["difference"] == pytest.approx(by_hand.mean())
+    summary = part(page.read_text(encoding="utf-8"), "What the numbers say")
+    assert "2 draws, averaged within a seed: *unrelated pairs* and *another draw*" in summary
+
+
+def test_guessing_by_frequency_stands_beside_the_losses(results, text, tmp_path):
+    assert "guessing by the tokens' frequency" not in text
+    page = write_page(dataclasses.replace(results, unigram_loss=6.5), tmp_path / "page", figures=False)
+    shown = page.read_text(encoding="utf-8")
+    assert re.search(r"teacher 2\.500, plain students 3\.1\d\d, guessing by the tokens' frequency 6\.500", shown)
+    assert "The teacher's logits carry context" in part(shown, "What the numbers say")
+
+
+def test_a_sweep_over_the_fraction_prints_passes_over_the_text(results, tmp_path):
+    arms = {
+        name: dataclasses.replace(
+            arm,
+            recipe=dataclasses.replace(
+                arm.recipe, corpus=dataclasses.replace(arm.recipe.corpus, fraction=arm.value / 4)
+            ),
+        )
+        if name.startswith("depth")
+        else arm
+        for name, arm in results.study.arms.items()
+    }
+    changed = dataclasses.replace(results, study=dataclasses.replace(results.study, arms=arms))
+    section = part(write_page(changed, tmp_path / "page", figures=False).read_text(encoding="utf-8"), "Depth")
+    assert "passes over the text (epochs)" in section and "| 50 | 400 | 1.0 |" in section

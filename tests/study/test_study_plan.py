@@ -219,13 +219,13 @@ def test_interrupted_training_counts_what_is_left(study, planned, folder, tmp_pa
 def test_paper_scale_can_be_planned_where_its_teacher_is_not(monkeypatch):
     monkeypatch.setattr("evenhand.launch.study.planning.ground.HubModel.missing", lambda self: "not in the cache")
     paper = load_study("ahn2022", "paper", only=["table1"])
-    check_arms(paper, planned=True)
+    check_arms(paper)
     arm = paper.arms["original"]
     deep = dataclasses.replace(
         arm, recipe=dataclasses.replace(arm.recipe, student=dataclasses.replace(arm.recipe.student, layers=13))
     )
     with pytest.raises(ValueError, match=r"original: student\.layers must lie between 1 and the teacher's 12"):
-        check_arms(dataclasses.replace(paper, arms={**paper.arms, "original": deep}), planned=True)
+        check_arms(dataclasses.replace(paper, arms={**paper.arms, "original": deep}))
 
 
 def test_data_on_the_hub_are_not_fetched_and_what_lacks_them_is_said(study, planned, folder, monkeypatch):

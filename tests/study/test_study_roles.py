@@ -46,11 +46,19 @@ def test_terms_and_mixtures_are_told_from_recipes(roles):
 
 
 def test_the_proposed_arm_its_control_and_their_roles_in_pictures(roles):
-    assert roles.proposed == "proposed" and roles.controls == ["random-pairs"]
-    pairs = roles.pairs(["original", "proposed", "random-pairs"])
-    assert pairs == [("proposed", "original"), ("random-pairs", "original"), ("proposed", "random-pairs")]
+    draws = ["random-pairs", "random-pairs-1", "random-pairs-2"]
+    assert roles.proposed == "proposed" and roles.controls == draws and roles.control == roles.pool == "+".join(draws)
+    pairs = roles.pairs(["original", "proposed", *draws])
+    against_baseline = [(name, "original") for name in ["proposed", *draws, roles.pool]]
+    assert pairs == [*against_baseline, ("proposed", roles.pool)]
     shown = {name: roles.in_pictures(name) for name in ("original", "proposed", "mix-input", "mlm-ce")}
     assert shown == {"original": "baseline", "proposed": "proposed", "mix-input": "core", "mlm-ce": "exploratory"}
+
+
+def test_a_single_draw_of_the_control_stands_for_itself():
+    alone = Roles(load_study("ahn2022", "planted"))
+    assert alone.pool is None and alone.control == "random-pairs"
+    assert ("proposed", "random-pairs") in alone.pairs(["original", "proposed", "random-pairs"])
 
 
 def test_exactly_two_printed_averages_do_not_match_their_rows(study):

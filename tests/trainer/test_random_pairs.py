@@ -7,7 +7,8 @@ import torch
 from transformers import BertTokenizer
 
 from evenhand.trainer import WordPairs
-from evenhand.trainer.random_pairs import RandomPairMixup, draw_number, random_pairs
+from evenhand.trainer.function_words import function_word_share, function_words
+from evenhand.trainer.random_pairs import RandomPairMixup, RandomPairs, draw_number, random_pairs
 from evenhand.trainer.token_counts import count_whole_words
 from evenhand.trainer.word_boundaries import WordBoundaries
 
@@ -115,6 +116,15 @@ def test_the_mixup_of_random_pairs_says_what_it_is_and_lists_them(tokenizer, cou
     ids = torch.tensor([[2, *tokenizer.convert_tokens_to_ids([*drawn.pairs.pairs[0], "he"]), 3]])
     found = mixup.compiled.occurrences(ids, ids, torch.ones_like(ids))
     assert found.positions.tolist() == [1, 2] and found.twin_ids.tolist() == ids[0, [2, 1]].tolist()
+
+
+def test_the_report_says_which_drawn_words_are_of_grammar_and_their_share_of_the_occurrences(tokenizer):
+    like = WordPairs((("he", "she"),))
+    drawn = RandomPairs(WordPairs((("The", "kerbamon"),)), like.pairs, ((30, 10),), ((31, 9),), 0, 0)
+    report = drawn.report()
+    assert report["function_words"] == ["The"] and report["function_word_share"] == 0.75
+    assert function_word_share({}) is None and function_word_share({"nurse": 2}) == 0
+    assert {"of", "which", "not"} <= function_words() and not {"nurse", "house", "run"} & function_words()
 
 
 def test_whole_words_are_counted_and_pieces_of_others_are_not(wordpiece):

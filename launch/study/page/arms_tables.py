@@ -120,7 +120,13 @@ def _difference_tables(measured: MeasuredStudy, section: Section, names: Sequenc
     header = ["arm", *(["against"] if several else []), "pairs"]
     of_both = ["Δ mean \\|d\\|", "verdict", "p", "p (Holm)", "detectable", "with Holm", "paper's Δ"]
     of_alone = ["Δ mean \\|d\\|", "p", "p (Holm)", "detectable"]
-    of_alone += ["Δ held-out loss, nats", "Δ mean \\|d\\| per nat", "Δ from its teacher, words and seeds"]
+    of_alone += [
+        "Δ held-out loss, nats",
+        "Δ mean \\|d\\| per nat",
+        "Δ from its teacher, words and seeds",
+        "p (Holm)",
+        "detectable",
+    ]
     return [
         f"**Difference from {against}, paired by seed, over words and seeds.**",
         "",
@@ -151,16 +157,17 @@ def _over_words_and_seeds(measured: MeasuredStudy, section: Section, name: str) 
 
 
 def _over_seeds(measured: MeasuredStudy, name: str) -> list[str]:
-    comparison, teacher = measured.comparison(name), measured.arms[name].against_teacher
-    judged, change = comparison.families[GENDER].seeds_alone, teacher and teacher["families"][GENDER]
+    judged, teacher = measured.comparison(name).families[GENDER].seeds_alone, measured.from_teachers.get(name)
     return [
         difference(judged),
         probability(judged.p_value),
         probability(judged.p_value_holm),
         number(judged.detectable, False),
-        difference(comparison.mlm_loss, 4),
+        difference(measured.comparison(name).mlm_loss, 4),
         per_nat_text(measured, name),
-        estimate(change["difference"], change["confidence_interval"], True) if change else ABSENT,
+        difference(teacher),
+        probability(teacher.p_value_holm if teacher else None),
+        number(teacher.detectable if teacher else None, False),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
-from evenhand.launch.study.page.number_text import difference, interval, plural, probability
+from evenhand.launch.study.page.number_text import detail, difference, interval, listed, plural
 from evenhand.launch.study.page.printed import printed_difference
 from evenhand.model_cards.escaping import markdown
 
@@ -37,7 +37,10 @@ def of_family(measured: MeasuredStudy, arm: str, against: str | None = None) -> 
 
 
 def label_of(measured: MeasuredStudy, arm: str) -> str:
-    """The arm in a sentence."""
+    """The arm in a sentence; a pool of draws with the names of all of them."""
+    if arm == measured.roles.pool:
+        labels = [f"*{markdown(measured.study.arms[name].label)}*" for name in measured.roles.controls]
+        return f"{listed(labels)} together"
     return f"*{markdown(measured.study.arms[arm].label)}*"
 
 
@@ -45,9 +48,9 @@ def evidence(measured: MeasuredStudy, arm: str, against: str | None = None) -> s
     """The numbers behind a sentence: difference, interval, pairs, p, what could have been found, and whether it is exploratory."""
     comparison = measured.comparison(arm, against)
     both, alone = (getattr(comparison.families[GENDER], kind) for kind in ("words_and_seeds", "seeds_alone"))
-    text = f"Δ mean \\|d\\| {difference(both)} over words and seeds, {plural(len(comparison.seeds), 'pair')}"
-    text += "" if both.p_value_holm is None else f", p (Holm) {probability(both.p_value_holm)}"
-    text += "" if both.detectable is None else f"; detectable {number(both.detectable, False)}"
+    text = (
+        f"Δ mean \\|d\\| {difference(both)} over words and seeds, {plural(len(comparison.seeds), 'pair')}{detail(both)}"
+    )
     if alone.verdict in ("better", "worse") and both.verdict == "not distinguishable":
         held = "and after Holm" if alone.holds else "before Holm"
         text += f"; over seeds alone, with these very words, {interval((alone.low, alone.high), digits=3)}, which leaves out 0 ({held})"
@@ -55,7 +58,9 @@ def evidence(measured: MeasuredStudy, arm: str, against: str | None = None) -> s
 
 
 def is_core(measured: MeasuredStudy, arm: str) -> bool:
-    """Whether conclusions may rest on the arm."""
+    """Whether conclusions may rest on the arm; on a pool of draws where they may on every one."""
+    if arm == measured.roles.pool:
+        return all(measured.study.arms[name].core for name in measured.roles.controls)
     return measured.study.arms[arm].core or measured.study.arms[measured.name_of(arm)].core
 
 

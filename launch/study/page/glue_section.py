@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evenhand.evaluation.arm_comparisons import Judgement, over_seeds
+from evenhand.evaluation.arm_comparisons import Judgement, corrected_by_holm, over_seeds
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import MeasuredArm, MeasuredStudy
-from evenhand.launch.study.page.number_text import ABSENT, arm_label, difference, estimate, judged_text, plural, table
+from evenhand.launch.study.page.number_text import (
+    ABSENT,
+    arm_label,
+    difference,
+    estimate,
+    judged_text,
+    plural,
+    probability,
+    table,
+)
 from evenhand.launch.study.page.printed import GLUE_TASKS, glue_mean
 from evenhand.launch.study.study_file import Section
 from evenhand.model_cards.escaping import markdown
@@ -41,12 +50,24 @@ def mean_of(scores: Mapping[str, float], tasks: Sequence[str]) -> float:
 
 
 def glue_changes(measured: MeasuredStudy, name: str, tasks: Sequence[str]) -> dict[str, Judgement]:
-    """Differences from the arm's reference over the seeds that both have: by task, and ``"mean"``; empty without a seed in common."""
+    """Differences from the arm's reference over the seeds that both have: by task, and ``"mean"``; empty without a seed in common.
+
+    Holm's correction is over tasks × arms of the whole page; the means over tasks, which are of the same scores, over the arms alone.
+    """
+    arms = [arm for arm in measured.arms if measured.arms[arm].same_as is None or arm == name]
+    found = {(arm, task): judged for arm in arms for task, judged in _glue_differences(measured, arm, tasks).items()}
+    means = corrected_by_holm({key: judged for key, judged in found.items() if key[1] == "mean"})
+    found = corrected_by_holm({key: judged for key, judged in found.items() if key[1] != "mean"}) | means
+    return {task: judged for (arm, task), judged in found.items() if arm == name}
+
+
+def _glue_differences(measured: MeasuredStudy, name: str, tasks: Sequence[str]) -> dict[str, Judgement]:
+    """Of one arm, not corrected."""
     reference = measured.reference_of(name)
     if reference is None or not tasks:
         return {}
     one, other = (glue_scores(measured.arms[arm]) for arm in (name, reference))
-    seeds = sorted(one.keys() & other.keys())
+    seeds = [seed for seed in sorted(one.keys() & other.keys()) if {*tasks} <= one[seed].keys() & other[seed].keys()]
     if not seeds:
         return {}
     changes = {task: over_seeds([one[seed][task] - other[seed][task] for seed in seeds], "higher") for task in tasks}
@@ -140,14 +161,24 @@ def _difference_table(measured: MeasuredStudy, section: Section, tasks: Sequence
             judged = changes[task]
             detectable = number(judged.detectable, False, 1)
             title = f"mean of {plural(len(tasks), 'task')}" if task == "mean" else _title(measured, section, task)
-            verdict = VERDICTS.get(judged.verdict, judged_text(judged)).replace(" more)", " points worse)")
+            verdict = _verdict(judged)
             rows.append(
-                [arm_label(measured.arms[name]), title, difference(judged, 2), verdict, detectable, printed[task]]
-            )
+                [
+                    arm_label(measured.arms[name]), title, difference(judged, 2), verdict, probability(judged.p_value_holm),
+                    detectable, printed[task],
+                ]
+            )  # fmt: skip
     if not rows:
         return []
-    header = ["arm", "task", "Δ points, over seeds", "verdict", "detectable", "paper's Δ"]
+    header = ["arm", "task", "Δ points, over seeds", "verdict", "p (Holm)", "detectable", "paper's Δ"]
     return ["**Difference from the reference arm, paired by seed.**", "", *table(header, rows, 2)]
+
+
+def _verdict(judged: Judgement) -> str:
+    """In points, where higher is better; of one that Holm's correction takes back it says so."""
+    if judged.verdict in VERDICTS:
+        return VERDICTS[judged.verdict] + (" (not after Holm)" if judged.holds is False else "")
+    return judged_text(judged).replace(" more)", " points worse)")
 
 
 def _printed_change(section: Section, name: str, reference: str | None, tasks: Sequence[str]) -> dict[str, str]:

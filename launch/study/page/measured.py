@@ -8,7 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from evenhand.evaluation.arm_comparisons import ArmComparison, compare_arms
+from evenhand.evaluation.arm_comparisons import (
+    ArmComparison,
+    Judgement,
+    compare_arms,
+    corrected_by_holm,
+    over_words_and_seeds,
+    pooled_losses,
+)
+from evenhand.evaluation.families import mean_magnitude
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
 from evenhand.evaluation.paired_seeds import Interval, Ratio, ratio_of_means, t_interval
 from evenhand.evaluation.report import EvaluationReport
@@ -18,6 +26,8 @@ from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.study_file import Section, Study, StudyArm
 
 GENDER, EXTENDED = "gender", "gender-extended"
+CEILING = 1.5
+"""Above this a teacher's \\|d\\| leaves a student little room for more: d ends at 2."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,26 @@ class MeasuredArm:
     @cached_property
     def against_teacher(self) -> dict[str, object] | None:
         """The headline against the teacher that each seed had, see `over_seeds.aggregate_differences`."""
+        sides = self._beside_teachers
+        return aggregate_differences(*sides) if sides[0] else None
+
+    @cached_property
+    def from_teacher(self) -> Judgement | None:
+        """Δ mean \\|d\\| from the teachers over words and seeds, with its p-value and what could have been found; ``None`` without both."""
+        if self.against_teacher is None or GENDER not in self.against_teacher["families"]:
+            return None
+        sides = [
+            mean_magnitude([[one["tests"][name] for name in one["families"][GENDER]["tests"]] for one in side])
+            for side in self._beside_teachers
+        ]
+        return over_words_and_seeds(self.against_teacher["families"][GENDER], *sides)
+
+    @cached_property
+    def _beside_teachers(self) -> tuple[list[Mapping], list[Mapping]]:
+        """Students and the teacher of each, for the seeds that have both."""
         results, teachers = self.seat(), self.teachers()
         seeds = [seed for seed in results if seed in teachers]
-        return (
-            aggregate_differences(*([side[seed] for seed in seeds] for side in (results, teachers))) if seeds else None
-        )
+        return [results[seed] for seed in seeds], [teachers[seed] for seed in seeds]
 
     def mean_magnitudes(self, family: str = GENDER) -> dict[int, float]:
         """Mean \\|d\\| of each seed that has one."""
@@ -123,11 +148,13 @@ class MeasuredStudy:
         return self.first.measures["seat"]
 
     def name_of(self, arm: str) -> str:
-        """The arm itself, or the one that has the very same students."""
-        return self.arms[arm].same_as or arm
+        """The arm itself, or the one that has the very same students; a pool of draws has its own name."""
+        return arm if arm == self.roles.pool else self.arms[arm].same_as or arm
 
     def reference_of(self, arm: str) -> str | None:
-        """The arm that it is compared with, ``None`` where that is itself."""
+        """The arm that it is compared with, ``None`` where that is itself; of a pool of draws the baseline."""
+        if arm == self.roles.pool:
+            return self.study.baseline
         reference = self.roles.reference_of(arm)
         if reference is None or self.name_of(reference) == self.name_of(arm):
             return None
@@ -146,6 +173,14 @@ class MeasuredStudy:
             for one in self.comparisons.values()
             if GENDER in one.families
         )
+
+    @cached_property
+    def from_teachers(self) -> dict[str, Judgement]:
+        """Every arm against its teachers, corrected over all of them: a family of their own, beside that of the comparisons of arms."""
+        own = {name: arm.from_teacher for name, arm in self.arms.items() if arm.same_as is None}
+        found = corrected_by_holm({name: judged for name, judged in own.items() if judged is not None})
+        shared = {name: self.name_of(name) for name in self.arms}
+        return {name: found[holder] for name, holder in shared.items() if holder in found}
 
     def per_nat(self, arm: str, against: str | None = None) -> Ratio | None:
         """Δ mean \\|d\\| per nat of Δ masked-LM loss over the seeds that both arms have; ``None`` without both numbers."""
@@ -188,12 +223,13 @@ class MeasuredStudy:
         pairs = [(self.name_of(one), self.name_of(other)) for one, other in self.roles.pairs(self.arms)]
         pairs = [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
         results = {name: arm.seat(which) for name, arm in self.arms.items()}
-        return compare_arms(results, pairs, self._comparable_losses())
+        pools = {self.roles.pool: self.roles.controls} if self.roles.pool else {}
+        return compare_arms(results, pairs, self._comparable_losses(), pools)
 
     def _comparable_losses(self) -> dict[str, dict[int, float]]:
         """Losses on the text that the baseline's were taken on: an arm with other documents held out has none that could be compared."""
         base = {seed: _held_out(report) for seed, report in self.arms[self.study.baseline].reports.items()}
-        return {
+        losses = {
             name: {
                 seed: loss
                 for seed, loss in arm.losses().items()
@@ -201,6 +237,8 @@ class MeasuredStudy:
             }
             for name, arm in self.arms.items()
         }
+        pools = {self.roles.pool: pooled_losses(losses, self.roles.controls)} if self.roles.pool else {}
+        return losses | pools
 
 
 def mean_teacher(measured: MeasuredStudy, which: int = 0) -> dict[str, object] | None:
@@ -217,6 +255,15 @@ def teacher_loss(measured: MeasuredStudy) -> float | None:
     losses = [(report.training or {}).get("held_out_mlm_loss") for report in reports]
     known = [record["teacher"] for record in losses if record and record.get("teacher") is not None]
     return float(np.mean(known)) if known else None
+
+
+def unigram_loss(measured: MeasuredStudy) -> float | None:
+    """Mean loss of guessing by frequency on the held-out targets of the baseline's students, as the reports have it, else as the study
+    has measured it since; ``None`` where neither has."""
+    reports = measured.arms[measured.study.baseline].reports.values()
+    records = [(report.training or {}).get("held_out_mlm_loss") or {} for report in reports]
+    known = [record["unigram"] for record in records if record.get("unigram") is not None]
+    return float(np.mean(known)) if known and len(known) == len(records) else measured.results.unigram_loss
 
 
 def _held_out(report: EvaluationReport) -> tuple:

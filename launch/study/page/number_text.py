@@ -39,6 +39,20 @@ def probability(p: float | None) -> str:
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
+def detail(judged: Judgement, digits: int = 3) -> str:
+    """What stands behind a difference in a sentence: ``, p (Holm) 0.012; detectable 0.110``; p alone where nothing was corrected."""
+    text = "" if judged.p_value is None else f", p {probability(judged.p_value)}"
+    text = text if judged.p_value_holm is None else f", p (Holm) {probability(judged.p_value_holm)}"
+    return text if judged.detectable is None else f"{text}; detectable {number(judged.detectable, False, digits)}"
+
+
+def detailed(judged: Judgement | None, digits: int = 3) -> str:
+    """The same with the difference, for a table's cell: ``+0.120 [+0.05, +0.19], p (Holm) 0.012; detectable 0.110``."""
+    return (
+        ABSENT if judged is None or judged.difference is None else difference(judged, digits) + detail(judged, digits)
+    )
+
+
 def judged_text(judged: Judgement | None) -> str:
     """The verdict in a table: of one that Holm's correction takes back it says so; without one, the worst that is not excluded."""
     if judged is None or judged.verdict is None:
@@ -74,6 +88,11 @@ def listed(names: Sequence[str]) -> str:
     """``a, b and c``."""
     names = list(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plural_of(count: float, one: str, several: str) -> str:
+    """``1.0 pass``, ``2.5 passes``."""
+    return f"{count:.1f} {one if f'{count:.1f}' == '1.0' else several}"
 
 
 def plural(count: int, noun: str) -> str:

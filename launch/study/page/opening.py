@@ -6,8 +6,8 @@ import numpy as np
 
 from evenhand.evaluation.verdict import RULE
 from evenhand.launch.results_tables import number
-from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
-from evenhand.launch.study.page.number_text import plural
+from evenhand.launch.study.page.measured import CEILING, GENDER, MeasuredStudy, mean_teacher, teacher_loss, unigram_loss
+from evenhand.launch.study.page.number_text import listed, plural, plural_of
 from evenhand.model_cards.escaping import code, markdown
 
 
@@ -56,9 +56,19 @@ def _training(measured: MeasuredStudy) -> list[str]:
     return [
         f"- Teacher: {own}, {plural(teacher['layers'], 'layer')}, width {teacher['hidden_size']}. Baseline arm *{label}*: {plural(student['layers'], 'layer')}, "
         f"{student['parameters']:,} parameters; loss weights {weights}, T = {objective['temperature']:g}.",
-        f"- Training of the baseline: {training['steps']:,} steps of {training['batch_size']} sequences, {training['tokens_seen']:,} tokens; "
-        f"corpus of {corpus['sequences']:,} sequences, {corpus['tokens']:,} tokens.",
+        f"- Training of the baseline: {training['steps']:,} steps of {training['batch_size']} sequences, {training['tokens_seen']:,} tokens, "
+        f"{plural_of(training['epochs'], 'pass', 'passes')} over a corpus of {corpus['sequences']:,} sequences, {corpus['tokens']:,} tokens.",
+        *_losses(measured),
     ]
+
+
+def _losses(measured: MeasuredStudy) -> list[str]:
+    """Held-out loss of teacher and plain students beside that of guessing by frequency, which says whether there is context in the logits."""
+    losses = list(measured.arms[measured.study.baseline].losses().values())
+    shown = [("teacher", teacher_loss(measured)), ("plain students", float(np.mean(losses)) if losses else None)]
+    shown.append(("guessing by the tokens' frequency", unigram_loss(measured)))
+    parts = [f"{what} {number(loss, False)}" for what, loss in shown if loss is not None]
+    return [f"- Held-out masked-LM loss, nats per masked token: {', '.join(parts)}; lower is better."] if losses else []
 
 
 def _state(measured: MeasuredStudy) -> str:
@@ -80,7 +90,6 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
     source = {"builtin": "the built-in sentences", "sent-bias": "sent-bias files"}.get(
         entry["stimuli"]["source"], entry["stimuli"]["name"]
     )
-    core = [arm for arm in measured.arms.values() if arm.arm.core]
     lines = [
         "## How to read the tables",
         "",
@@ -91,9 +100,37 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         f"- p (Holm) is corrected over the {plural(measured.tests, 'comparison')} of this page, apart for each family of tests and each kind of interval. A verdict that the correction takes back says so.",
         "- *Detectable* is the true difference that the comparison would have found with 80 % power at the level of 5 %, given the spread that was seen; *with Holm*, at the first step of the correction. "
         "What is smaller cannot be told from nothing here.",
-        f"- {plural(len(core), 'core arm')}, planned with more seeds; all others are *exploratory*, and are there to say where to look, not what is so.",
+        f"- {_core_text(measured)}",
     ]
-    return [*lines, *_floor(measured), ""]
+    return [*lines, *_floor(measured), *_ceiling(measured), ""]
+
+
+def _core_text(measured: MeasuredStudy) -> str:
+    """Which arms conclusions may rest on, and whether they have more seeds for it."""
+    arms = [arm.arm for arm in measured.arms.values()]
+    core, others = ([arm.seeds for arm in arms if arm.core is wanted] for wanted in (True, False))
+    text = plural(len(core), "core arm")
+    if not others:
+        return f"{text}; there are no others."
+    if core and min(core) > max(others):
+        text += ", planned with more seeds"
+    elif core and min(core) == max(others):
+        text += ", with as many seeds as the others: what sets them apart is that they were named beforehand as the study's questions"
+    return f"{text}; all others are *exploratory*, and are there to say where to look, not what is so."
+
+
+def _ceiling(measured: MeasuredStudy) -> list[str]:
+    """Tests in which the teachers are so near the end of d that a student has little room for more."""
+    teacher = mean_teacher(measured)
+    tests = [] if teacher is None else [test for test in teacher["tests"].values() if test["family"] == GENDER]
+    near = [test for test in tests if test["effect_size"] is not None and abs(test["effect_size"]) > CEILING]
+    if not near:
+        return []
+    shown = listed([f"{markdown(test['label'])} ({number(test['effect_size'])})" for test in near])
+    return [
+        f"- The teachers' \\|d\\| is above {number(CEILING, False, 1)} in {shown}: \\|d\\| cannot exceed 2 (for sets of equal size), so there amplification is squeezed, "
+        "and a student that shows as much may have been held back by the measure."
+    ]
 
 
 def _floor(measured: MeasuredStudy) -> list[str]:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evenhand.evaluation.arm_comparisons import Judgement
-from evenhand.launch.study.page.output_embedding_numbers import corrected, judged
+from evenhand.evaluation.arm_comparisons import Judgement, corrected_by_holm
+from evenhand.launch.study.page.output_embedding_numbers import judged
 
 LEVEL = 0.05
 UNCHANGED = math.log(1.1)
@@ -94,7 +94,7 @@ def judge(by_seed: Mapping[int, Mapping[str, float | None]]) -> list[Judged]:
     Args:
         by_seed: changes of each seed, from `output_embedding_numbers.together`.
     """
-    numbers = corrected({one.name: judged(by_seed, one.quantity) for one in EXPLANATIONS})
+    numbers = corrected_by_holm({one.name: judged(by_seed, one.quantity) for one in EXPLANATIONS})
     return [Judged(one, numbers[one.name], verdict_on(one, numbers[one.name])) for one in EXPLANATIONS]
 
 

@@ -12,8 +12,6 @@ import numpy as np
 
 from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.arm_comparisons import Judgement, over_seeds
-from evenhand.evaluation.multiplicity import holm
-from evenhand.evaluation.paired_seeds import detectable_in_errors
 from evenhand.evaluation.stimuli import GENDER_TESTS
 from evenhand.launch.recipe import MixupSection
 from evenhand.launch.study.results import StudyResults
@@ -184,19 +182,3 @@ def judged(by_seed: Mapping[int, Mapping[str, float | None]], quantity: str) -> 
     """A quantity's mean over seeds with interval, p-value and what could have been found; without a verdict, as no side is better."""
     values = [change[quantity] for change in by_seed.values()]
     return over_seeds(values, better=None) if values else Judgement(None)
-
-
-def corrected(judgements: Mapping[str, Judgement]) -> dict[str, Judgement]:
-    """With Holm's p-values over all of them, and what could have been found under the correction."""
-    adjusted = holm({key: one.p_value for key, one in judgements.items()})
-    tests = sum(p is not None for p in adjusted.values())
-    return {
-        key: one
-        if one.freedom is None
-        else replace(
-            one,
-            p_value_holm=adjusted[key],
-            detectable_holm=one.standard_error * detectable_in_errors(one.freedom, tests),
-        )
-        for key, one in judgements.items()
-    }

@@ -17,18 +17,18 @@ from evenhand.model_cards.figures.arms_forest_figure import (
     draw_arms_forest_figure,
 )
 from evenhand.model_cards.figures.arms_over_steps_figure import (
-    ARMS_OVER_STEPS_CAPTION,
     ArmCurve,
     arms_over_steps_alt,
+    arms_over_steps_caption,
     draw_arms_over_steps_figure,
     drawn_steps,
 )
 from evenhand.model_cards.figures.arms_tradeoff_figure import (
-    ARMS_TRADEOFF_CAPTION,
     HELD_OUT_LOSS,
     ArmPoint,
     Quality,
     arms_tradeoff_alt,
+    arms_tradeoff_caption,
     draw_arms_tradeoff_figure,
 )
 from evenhand.model_cards.figures.planted_arms_figure import (
@@ -89,8 +89,7 @@ def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
     losses = {name: arm.losses() for name, arm in measured.arms.items()}
     points = _points(measured, losses, teacher_loss(measured))
     if len(points) > 1:
-        draw_arms_tradeoff_figure(points, HELD_OUT_LOSS, folder / "tradeoff_loss.png")
-        lines += _shown("tradeoff_loss.png", arms_tradeoff_alt(points, HELD_OUT_LOSS), ARMS_TRADEOFF_CAPTION)
+        lines += _tradeoff_picture(points, HELD_OUT_LOSS, folder, "tradeoff_loss.png")
     fine_tuned = [name for name, arm in measured.arms.items() if glue_scores(arm)]
     tasks = glue_tasks(measured, fine_tuned)
     if tasks:
@@ -101,48 +100,52 @@ def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
         points = _points(measured, means, None)
         quality = Quality(f"mean of {len(tasks)} GLUE tasks (points)", higher_is_better=True)
         if len(points) > 1:
-            draw_arms_tradeoff_figure(points, quality, folder / "tradeoff_glue.png")
-            lines += _shown("tradeoff_glue.png", arms_tradeoff_alt(points, quality), ARMS_TRADEOFF_CAPTION)
+            lines += _tradeoff_picture(points, quality, folder, "tradeoff_glue.png")
     return lines
+
+
+def _tradeoff_picture(points: list[ArmPoint], quality: Quality, folder: Path, name: str) -> list[str]:
+    draw_arms_tradeoff_figure(points, quality, folder / name)
+    return _shown(name, arms_tradeoff_alt(points, quality), arms_tradeoff_caption(points, quality))
 
 
 def _points(
     measured: MeasuredStudy, qualities: Mapping[str, Mapping[int, float]], of_teacher: float | None
 ) -> list[ArmPoint]:
-    """The arms that have both numbers, over the seeds that have both, and the teacher."""
+    """The arms that have both numbers, over the seeds that have both, and the teacher.
+
+    Intervals are over seeds, paired with the baseline: on a scale whose seeds have teachers of their own, and over words, an arm's own interval is
+    many times as long as arms differ, since all of them rise and fall together.
+    """
     points = []
+    base = measured.arms[measured.study.baseline].mean_magnitudes(), qualities.get(measured.study.baseline, {})
     teacher = mean_teacher(measured)
     if teacher is not None and of_teacher is not None:
-        family = teacher["families"][GENDER]
-        interval = family["confidence_interval"]
-        points.append(
-            ArmPoint(
-                "teacher",
-                "teacher",
-                family["mean_absolute_effect_size"],
-                interval and tuple(interval),
-                of_teacher,
-                None,
-                teacher["runs"],
-            )
-        )
+        bias = teacher["families"][GENDER]["mean_absolute_effect_size"]
+        points.append(ArmPoint("teacher", "teacher", bias, None, of_teacher, None, teacher["runs"]))
     for name, of_arm in qualities.items():
         arm = measured.arms[name]
         biases = arm.mean_magnitudes()
         seeds = [seed for seed in biases if seed in of_arm]
         if not seeds or arm.same_as is not None:
             continue
-        own = [of_arm[seed] for seed in seeds]
-        ends = t_interval(own) if len(own) > 1 else None
-        family = arm.mean["families"][GENDER] if len(seeds) == len(biases) else {"confidence_interval": None}
-        interval = family["confidence_interval"]
-        points.append(
-            ArmPoint(
-                arm.arm.label, measured.roles.in_pictures(name), sum(biases[seed] for seed in seeds) / len(seeds),
-                interval and tuple(interval), sum(own) / len(own), ends and (ends.low, ends.high), len(seeds),
-            )
-        )  # fmt: skip
+        (bias, bias_ends), (quality, quality_ends) = (
+            _paired_mean({seed: values[seed] for seed in seeds}, {} if name == measured.study.baseline else of_base)
+            for values, of_base in zip((biases, of_arm), base, strict=True)
+        )
+        role = measured.roles.in_pictures(name)
+        points.append(ArmPoint(arm.arm.label, role, bias, bias_ends, quality, quality_ends, len(seeds)))
     return points
+
+
+def _paired_mean(values: Mapping[int, float], base: Mapping[int, float]) -> tuple[float, tuple[float, float] | None]:
+    """Mean over seeds, and about it an interval as long as that of the difference from ``base`` over the seeds that both have (two at least)."""
+    mean = sum(values.values()) / len(values)
+    differences = [value - base[seed] for seed, value in values.items() if seed in base]
+    if len(differences) < 2:
+        return mean, None
+    found = t_interval(differences)
+    return mean, (mean + found.low - found.mean, mean + found.high - found.mean)
 
 
 def steps_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
@@ -170,7 +173,7 @@ def steps_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
         else next(((watch.get("teacher") or {}).get(_key(watch)) for watch in watches), None)
     )
     draw_arms_over_steps_figure(curves, folder / "over_training.png", key)
-    return _shown("over_training.png", arms_over_steps_alt(curves, key), ARMS_OVER_STEPS_CAPTION)
+    return _shown("over_training.png", arms_over_steps_alt(curves, key), arms_over_steps_caption(curves, key))
 
 
 def _curves(arm: MeasuredArm) -> list[dict[int, float]]:
@@ -202,7 +205,7 @@ def sweep_picture(measured: MeasuredStudy, section: Section, folder: Path) -> li
             continue
         interval = arm.mean["families"][GENDER]["confidence_interval"] if arm.mean else None
         biases, losses = tuple(arm.mean_magnitudes().values()), tuple(arm.losses().values())
-        points.append(SweepPoint(arm.arm.value, biases, interval and tuple(interval), losses, not arm.arm.core))
+        points.append(SweepPoint(arm.arm.value, biases, interval and tuple(interval), losses))
     if sum(bool(point.biases) for point in points) < 2 or len({isinstance(point.value, str) for point in points}) > 1:
         return []
     found, teacher = measured.sweep(section), mean_teacher(measured)

@@ -3,65 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import numpy as np
-
-from evenhand.evaluation.arm_comparisons import Judgement, over_seeds
-from evenhand.evaluation.report_order import natural
 from evenhand.launch.results_tables import number
-from evenhand.launch.study.page.measured import MeasuredArm, MeasuredStudy, mean_teacher
-from evenhand.launch.study.page.number_text import ABSENT, arm_label, difference, estimate, table
+from evenhand.launch.study.page.measured import CEILING, MeasuredStudy, mean_teacher
+from evenhand.launch.study.page.number_text import ABSENT, arm_label, detailed, estimate, judged_text, listed, table
+from evenhand.launch.study.page.planted_changes import (
+    REFERENCE,
+    TEACHER,
+    PlantedGroup,
+    planted_changes,
+    planted_groups,
+    teacher_sizes,
+)
 from evenhand.model_cards.escaping import markdown
-
-
-@dataclass(frozen=True)
-class PlantedGroup:
-    """The tests of one planted strength.
-
-    Args:
-        strength: planted association.
-        tests: labels, in natural order.
-    """
-
-    strength: float
-    tests: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """E.g. ``an association of +0.80 was planted (C6, C6b)``."""
-        what = f"an association of {number(self.strength, digits=2)}" if self.strength else "none"
-        return f"{what} was planted ({', '.join(self.tests)})"
-
-
-def planted_groups(planted: Mapping[str, float]) -> list[PlantedGroup]:
-    """The strengths from the strongest down, each with its tests."""
-    strengths = sorted(set(planted.values()), reverse=True)
-    return [
-        PlantedGroup(s, tuple(sorted((test for test, own in planted.items() if own == s), key=natural)))
-        for s in strengths
-    ]
-
-
-def signed_means(results: Mapping[int, Mapping], group: PlantedGroup) -> dict[int, float]:
-    """Mean signed d over the group's tests, by seed; of a strength of 0 the mean of \\|d\\|, as there is no sign to expect."""
-    means = {}
-    for seed, result in results.items():
-        sizes = [test["effect_size"] for test in result["tests"].values() if test["label"] in group.tests]
-        if len(sizes) == len(group.tests) and None not in sizes:
-            means[seed] = float(np.mean(sizes if group.strength else np.abs(sizes)))
-    return means
-
-
-def planted_change(
-    measured: MeasuredStudy, arm: MeasuredArm, group: PlantedGroup, reference: MeasuredArm | None
-) -> Judgement:
-    """Difference of `signed_means` from a reference arm, or from each seed's own teacher (``None``), over seeds."""
-    own = signed_means(arm.seat(), group)
-    other = signed_means(arm.teachers() if reference is None else reference.seat(), group)
-    seeds = sorted(own.keys() & other.keys())
-    towards_zero = [(own[seed] - other[seed]) * (1 if group.strength >= 0 else -1) for seed in seeds]
-    return over_seeds(towards_zero) if seeds else Judgement(None)
 
 
 def planted_lines(measured: MeasuredStudy) -> list[str]:
@@ -78,7 +32,9 @@ def planted_lines(measured: MeasuredStudy) -> list[str]:
         "even without any association, because noise has no sign left in it.".replace("|", "\\|"),
         "",
         *_measured_table(measured, groups),
-        *_change_table(measured, groups),
+        *_ceiling_note(measured, groups),
+        *_change_table(measured, groups, on_z=False),
+        *_change_table(measured, groups, on_z=True),
     ]
 
 
@@ -99,24 +55,48 @@ def _cell(test: Mapping | None) -> str:
     return ABSENT if test is None else estimate(test["effect_size"], test["confidence_interval"], True)
 
 
-def _change_table(measured: MeasuredStudy, groups: list[PlantedGroup]) -> list[str]:
+def _change_table(measured: MeasuredStudy, groups: list[PlantedGroup], on_z: bool) -> list[str]:
+    """Changes from the teachers and from the reference arms, on d or on z = atanh(d/2)."""
+    size, signed = ("\\|z\\|", "z") if on_z else ("\\|d\\|", "d")
     header = ["arm"]
     for group in groups:
-        what = "Δd" if group.strength else "Δ \\|d\\|"
-        header += [f"{what} where {group.title}, from its teacher", "from its reference", "detectable"]
-    rows = []
+        what = f"Δ{signed}" if group.strength else f"Δ {size}"
+        header += [f"{what} where {group.title}, from its teacher", "from its reference", "verdict"]
+    changes, rows = planted_changes(measured, on_z), []
     for name, arm in measured.arms.items():
         if arm.same_as is not None or not arm.reports:
             continue
-        reference = measured.reference_of(name)
         cells = []
         for group in groups:
-            change = planted_change(measured, arm, group, measured.arms[reference]) if reference else None
-            cells += [difference(planted_change(measured, arm, group, None)), difference(change)]
-            cells.append(number(change.detectable if change else None, False))
+            reference = changes.get((group, name, REFERENCE))
+            cells += [detailed(changes.get((group, name, TEACHER))), detailed(reference), judged_text(reference)]
         rows.append([arm_label(arm), *cells])
-    lines = [
-        "**Change of d in the direction that was planted, over seeds: above 0 is more association than the teacher, or the reference arm, has.**",
+    if on_z:
+        title = "**The same on z = atanh(d/2), which has no end**, so that a change near the end of d counts for as much as one near 0."
+    else:
+        title = (
+            "**Change of d in the direction that was planted, over seeds: above 0 is more association than the teacher, or the reference arm, "
+            f"has.** Holm's correction is over strengths and arms ({_tested(changes, TEACHER)} changes from teachers, {_tested(changes, REFERENCE)} from reference arms)."
+        )
+    return [title, "", *table(header, rows)]
+
+
+def _tested(changes: Mapping, against: str) -> int:
+    return sum(judged.p_value is not None for (_, _, other), judged in changes.items() if other == against)
+
+
+def near_ceiling(measured: MeasuredStudy, group: PlantedGroup) -> list[str]:
+    """Labels of the group's tests in which the teachers are so near the end of d that amplification has little room."""
+    return [test for test, size in teacher_sizes(measured, group).items() if size > CEILING]
+
+
+def _ceiling_note(measured: MeasuredStudy, groups: list[PlantedGroup]) -> list[str]:
+    sizes = {test: size for group in groups for test, size in teacher_sizes(measured, group).items() if size > CEILING}
+    if not sizes:
+        return []
+    shown = listed([f"{markdown(test)} ({number(size, False, 2)})" for test, size in sizes.items()])
+    return [
+        f"Near the ceiling: mean \\|d\\| of the teachers is above {number(CEILING, False, 1)} in {shown}. \\|d\\| cannot exceed 2 (for sets of equal size), so in these tests there is "
+        "little room for a student to show more of the association: amplification is squeezed, and the changes on z below are the fairer ones.",
         "",
     ]
-    return [*lines, *table(header, rows)]

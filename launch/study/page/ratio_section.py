@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evenhand.evaluation.arm_comparisons import Judgement
+from evenhand.evaluation.arm_comparisons import Judgement, corrected_by_holm
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import arm_label, table
-from evenhand.launch.study.page.output_embedding_numbers import OutputPair, changes_by_seed, corrected, judged
+from evenhand.launch.study.page.output_embedding_numbers import OutputPair, changes_by_seed, judged
 from evenhand.launch.study.page.output_embedding_tables import estimate, label_of
 from evenhand.model_cards.escaping import markdown
 
@@ -35,7 +35,7 @@ def ratio_lines(measured: MeasuredStudy) -> list[str]:
     numbers = {
         (arm, quantity): judged(by_seed, quantity) for arm, by_seed in by_arm.items() for quantity in _QUANTITIES
     }
-    tested = corrected({f"{arm}\0{q}": one for (arm, q), one in numbers.items() if q in _TESTED})
+    tested = corrected_by_holm({f"{arm}\0{q}": one for (arm, q), one in numbers.items() if q in _TESTED})
     numbers |= {tuple(key.split("\0")): one for key, one in tested.items()}
     rows = []
     for arm, by_seed in by_arm.items():

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.evaluation.over_seeds import aggregate_results
 from evenhand.launch.study.page.findings import answer
 from evenhand.launch.study.page.glue_section import glue_changes, glue_scores, glue_tasks, mean_of
-from evenhand.launch.study.page.measured import MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss
-from evenhand.launch.study.page.planted_section import planted_change, planted_groups
+from evenhand.launch.study.page.measured import MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss, unigram_loss
+from evenhand.launch.study.page.planted_changes import REFERENCE, TEACHER, planted_changes
 from evenhand.launch.study.page.printed import mismatches, printed_correlation, printed_difference
+from evenhand.launch.study.page.teacher_section import SIDES, by_seed
 from evenhand.launch.study.study_file import Section
 
 SCHEMA, SCHEMA_VERSION = "evenhand-study-results", 1
@@ -54,15 +56,17 @@ def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str
         "comparisons_corrected_for": measured.tests,
         "seat": [{"pooling": entry["pooling"], "stimuli": entry["stimuli"]} for entry in measured.entries],
         "teacher": {"seat": _seat(teacher), "held_out_mlm_loss": teacher_loss(measured)},
-        "arms": {name: _arm(arm, results.study.arms[name].core) for name, arm in measured.arms.items()},
+        "unigram_held_out_mlm_loss": unigram_loss(measured),
+        "arms": {name: _arm(measured, arm, results.study.arms[name].core) for name, arm in measured.arms.items()},
+        "pools": {measured.roles.pool: measured.roles.controls} if measured.roles.pool else {},
         "comparisons": [_comparison(measured, one, other) for one, other in measured.comparisons],
         "other_settings": [_other_setting(measured, which) for which in range(1, len(measured.entries))],
         "sections": {section.name: _section(measured, section) for section in study.sections},
         "printed_averages_that_do_not_match": [asdict(mean) for mean in mismatches(study.sections)],
         "not_at_this_scale": dict(study.settings.without),
         "teacher_changes": {
-            name: {when: _seat(aggregate_results([sides[when]])) for when in ("before", "after")}
-            for name, sides in results.teacher_changes.items()
+            name: {when: _seat(aggregate_results([one[when] for one in by_seed(change).values()])) for when in SIDES}
+            for name, change in results.teacher_changes.items()
         },
         "planted": _planted(measured),
         "summary": summary,
@@ -70,7 +74,8 @@ def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str
     }
 
 
-def _arm(arm: MeasuredArm, core: bool) -> dict[str, Any]:
+def _arm(measured: MeasuredStudy, arm: MeasuredArm, core: bool) -> dict[str, Any]:
+    from_teacher = measured.from_teachers.get(arm.arm.name)
     return {
         "label": arm.arm.label,
         "core": core,
@@ -83,6 +88,7 @@ def _arm(arm: MeasuredArm, core: bool) -> dict[str, Any]:
         "not_run_yet": list(arm.missing),
         "seat": _seat(arm.mean),
         "against_teacher": _changes(arm.against_teacher),
+        "from_teacher": asdict(from_teacher) if from_teacher else None,
         "held_out_mlm_loss": {str(seed): loss for seed, loss in arm.losses().items()},
         "glue": {str(seed): scores for seed, scores in glue_scores(arm).items()},
     }
@@ -166,19 +172,22 @@ def _planted(measured: MeasuredStudy) -> dict[str, Any] | None:
     planted: Mapping[str, float] | None = measured.results.planted
     if not planted:
         return None
-    changes = []
-    for group in planted_groups(planted):
-        for name, arm in measured.arms.items():
-            if arm.same_as is None and arm.reports:
-                reference = measured.reference_of(name)
-                against = planted_change(measured, arm, group, measured.arms[reference]) if reference else None
-                changes.append(
-                    {
-                        "strength": group.strength,
-                        "tests": list(group.tests),
-                        "arm": name,
-                        "from_teacher": asdict(planted_change(measured, arm, group, None)),
-                        "from_reference": asdict(against) if against else None,
-                    }
-                )
+    on_d, on_z = planted_changes(measured), planted_changes(measured, on_z=True)
+    changes = [
+        {
+            "strength": group.strength,
+            "tests": list(group.tests),
+            "arm": name,
+            "from_teacher": asdict(on_d[group, name, TEACHER]),
+            "from_reference": _plain(on_d.get((group, name, REFERENCE))),
+            "from_teacher_on_z": asdict(on_z[group, name, TEACHER]),
+            "from_reference_on_z": _plain(on_z.get((group, name, REFERENCE))),
+        }
+        for group, name, against in on_d
+        if against == TEACHER
+    ]
     return {"strengths": dict(planted), "changes": changes}
+
+
+def _plain(judged: Judgement | None) -> dict[str, Any] | None:
+    return asdict(judged) if judged else None

@@ -89,7 +89,7 @@ class Roles:
 
     @cached_property
     def controls(self) -> list[str]:
-        """Arms that mix unrelated word pairs in the proposed way."""
+        """Arms that mix unrelated word pairs in the proposed way, each with a draw of pairs of its own."""
         mixups = {name: arm.recipe.mixup for name, arm in self.study.arms.items()}
         return [
             name
@@ -100,10 +100,23 @@ class Roles:
             and self.against_baseline(name)
         ]
 
+    @cached_property
+    def pool(self) -> str | None:
+        """Name under which the draws of the control stand together, ``None`` for fewer than two of them."""
+        return "+".join(self.controls) if len(self.controls) > 1 else None
+
+    @cached_property
+    def control(self) -> str | None:
+        """What the proposed arm is held against: the pool of all draws, the only one, or ``None``."""
+        return self.pool or next(iter(self.controls), None)
+
     def pairs(self, names: Iterable[str]) -> list[tuple[str, str]]:
-        """(arm, what it is compared with) of every arm; and the proposed arm against each control, which asks whether it is about gender."""
+        """(arm, what it is compared with) of every arm; and the proposed arm against its control, which asks whether it is about gender."""
         pairs = [(name, reference) for name in names if (reference := self.reference_of(name)) is not None]
-        pairs += [] if self.proposed is None else [(self.proposed, control) for control in self.controls]
+        if self.pool is not None:
+            pairs.append((self.pool, self.study.baseline))
+        if self.proposed is not None and self.control is not None:
+            pairs.append((self.proposed, self.control))
         return list(dict.fromkeys(pairs))
 
     def in_pictures(self, name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evenhand.launch.study.page.arms_tables import printed_mismatches, section_tables
 from evenhand.launch.study.page.diagnostics_section import other_settings_lines, spread_lines
+from evenhand.launch.study.page.drawn_words import drawn_words_lines
 from evenhand.launch.study.page.glue_section import glue_means_table, glue_section
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.opening import opening_lines, reading_lines
@@ -26,7 +27,7 @@ from evenhand.launch.study.page.planted_section import planted_lines
 from evenhand.launch.study.page.ratio_section import ratio_lines
 from evenhand.launch.study.page.results_json import SCHEMA, results_json
 from evenhand.launch.study.page.summary import summary_lines
-from evenhand.launch.study.page.sweep_section import sweep_lines
+from evenhand.launch.study.page.sweep_section import passes_lines, sweep_lines
 from evenhand.launch.study.page.teacher_section import teacher_lines
 from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.study_file import Section
@@ -119,8 +120,15 @@ def _section(measured: MeasuredStudy, section: Section, figures: Path | None) ->
     else:
         lines += sweep_lines(measured, section) if section.kind == "sweep" else []
         lines += [*section_tables(measured, section), *glue_means_table(measured, section)]
-    if section.notes:
-        lines += [*(f"- {one_line(note)}" for note in section.notes), ""]  # Markdown, as the study's author wrote it
+        lines += drawn_words_lines(measured, section)
+        lines += passes_lines(measured, section) if section.kind == "sweep" else []
+    left_out = [
+        f"- Not at this scale: {markdown(label)} ({markdown(why.rstrip('.'))})."
+        for label, why in section.left_out.items()
+    ]
+    if section.notes or left_out:
+        # notes are Markdown, as the study's author wrote it
+        lines += [*(f"- {one_line(note)}" for note in section.notes), *left_out, ""]
     return lines
 
 

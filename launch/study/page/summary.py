@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.control_text import about_gender
 from evenhand.launch.study.page.findings import answer, evidence, label_of, of_family, paper_text, price_text
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
 from evenhand.launch.study.page.limits import limits_lines
-from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
-from evenhand.launch.study.page.number_text import difference, estimate, interval, listed, plural
-from evenhand.launch.study.page.planted_section import planted_change, planted_groups
+from evenhand.launch.study.page.measured import MeasuredStudy, teacher_loss, unigram_loss
+from evenhand.launch.study.page.number_text import detail, difference, interval, listed, plural
+from evenhand.launch.study.page.planted_summary import planted_sentences
 from evenhand.launch.study.page.printed import printed_correlation
 from evenhand.launch.study.page.roles import MIXED_PARTS, PROPOSED
 
@@ -38,15 +39,6 @@ _WITH = {
     "perhaps more": "{what} **may raise** the measured bias" + _TAKEN_BACK,
     "unknown": "whether {what} changes the measured bias **cannot be told**",
 }
-_CONTROL = {
-    "less": "gender pairs leave less bias than unrelated pairs do, so the effect **is about gender**",
-    "more": "gender pairs leave **more** bias than unrelated pairs do",
-    "less here": "gender pairs leave less bias than unrelated pairs do, so the effect **is about gender**" + _HERE,
-    "more here": "gender pairs leave **more** bias than unrelated pairs do" + _HERE,
-    "perhaps less": "gender pairs may leave less bias than unrelated pairs" + _TAKEN_BACK,
-    "perhaps more": "gender pairs may leave more bias than unrelated pairs" + _TAKEN_BACK,
-    "unknown": "gender pairs and unrelated pairs **cannot be told apart**, so a change could as well be regularisation",
-}
 _KINDS = {
     "less": "less bias", "more": "more bias", "less here": "less bias with these test words", "more here": "more bias with these test words",
     "perhaps less": "less bias before the correction alone", "perhaps more": "more bias before the correction alone",
@@ -57,7 +49,7 @@ _KINDS = {
 def summary_lines(measured: MeasuredStudy) -> list[str]:
     """The section ``What the numbers say``: a list, one answer an item; questions whose arms were not run are left out."""
     answers: list[Callable[[MeasuredStudy], list[str]]] = [
-        _unfinished, _distillation, _planted, _terms, _mixup, _parts, _control, _depth, _quality, _others, limits_lines,
+        _unfinished, _context, _distillation, planted_sentences, _terms, _mixup, _parts, _control, _depth, _quality, _others, limits_lines,
     ]  # fmt: skip
     lines = [f"- {sentence}" for answer in answers for sentence in answer(measured)]
     return ["## What the numbers say", "", *lines, ""]
@@ -82,46 +74,41 @@ def _unfinished(measured: MeasuredStudy) -> list[str]:
     return [f"**Not finished**: of {counts['wanted']:,} students {' and '.join(parts)}. What follows is of the others."]
 
 
+def _context(measured: MeasuredStudy) -> list[str]:
+    """Do the models know more than how often each token occurs?"""
+    guessing, of_teacher = unigram_loss(measured), teacher_loss(measured)
+    losses = list(measured.arms[measured.study.baseline].losses().values())
+    if guessing is None or of_teacher is None or not losses:
+        return []
+    of_student = math.fsum(losses) / len(losses)
+    what = (
+        "The teacher's logits carry context"
+        if of_teacher < guessing
+        else "The teacher's logits carry **no** context that helps"
+    )
+    return [
+        f"{what}: on the held-out targets it loses {number(of_teacher, False)} nats, its plain students {number(of_student, False)}, and guessing every "
+        f"token by its frequency {number(guessing, False)}."
+    ]
+
+
 def _distillation(measured: MeasuredStudy) -> list[str]:
     """Does plain distillation leave more bias than the teacher has?"""
-    arm = measured.arms[measured.study.baseline]
-    change = arm.against_teacher and arm.against_teacher["families"][GENDER]
-    if not change or change["difference"] is None:
+    change = measured.from_teachers.get(measured.study.baseline)
+    if change is None or change.difference is None:
         return []
     words = {
         "better": "The plain student has **less** measured bias than its teacher",
         "worse": "Plain distillation **amplifies** the measured bias of the teacher",
         "not distinguishable": "Whether plain distillation amplifies the teacher's measured bias **cannot be told**",
     }
-    shown = estimate(change["difference"], change["confidence_interval"], True)
+    if change.holds is False:
+        words["better"] = "The plain student **may** have less measured bias than its teacher" + _TAKEN_BACK
+        words["worse"] = "Plain distillation **may amplify** the measured bias of the teacher" + _TAKEN_BACK
+    students = plural(measured.arms[measured.study.baseline].against_teacher["runs"], "student")
     return [
-        f"{words[change['verdict']]}: Δ mean \\|d\\| from the teacher {shown}, {plural(arm.against_teacher['runs'], 'student')}."
+        f"{words[change.verdict]}: Δ mean \\|d\\| from the teacher {difference(change)}, {students}{detail(change)}."
     ]
-
-
-def _planted(measured: MeasuredStudy) -> list[str]:
-    """The planted scale, where the association is known: amplified by plain distillation? Lowered by the mixup?"""
-    if not measured.results.planted:
-        return []
-    baseline, name = measured.arms[measured.study.baseline], measured.roles.proposed
-    sentences = []
-    for group in planted_groups(measured.results.planted):
-        change = planted_change(measured, baseline, group, None)
-        if change.difference is None:
-            continue
-        kind = "the association" if group.strength else "an association that is not there"
-        text = f"Where {group.title}, plain students show {_compared(change)} of {kind} than their teachers: Δd {difference(change)}, detectable {number(change.detectable, False)}"
-        if name is not None and measured.arms[name].reports:
-            mixed = planted_change(measured, measured.arms[name], group, baseline)
-            text += f"; {label_of(measured, name)} shows {_compared(mixed)} of it than plain students: {difference(mixed)}, detectable {number(mixed.detectable, False)}"
-        sentences.append(f"{text} (over seeds, each with its own corpus and teacher).")
-    return sentences
-
-
-def _compared(judged: Judgement) -> str:
-    return {"better": "**less**", "worse": "**more**"}.get(
-        judged.verdict, "neither more nor less, as far as can be told,"
-    )
 
 
 def _terms(measured: MeasuredStudy) -> list[str]:
@@ -170,17 +157,21 @@ def _parts(measured: MeasuredStudy) -> list[str]:
 
 
 def _control(measured: MeasuredStudy) -> list[str]:
-    """Is it about gender? Unrelated pairs mixed the same way."""
-    name, sentences = measured.roles.proposed, []
-    for control in measured.roles.controls:
-        if not _is_own(measured, control):
-            continue
-        what = "mixing unrelated word pairs in the same way"
-        text = f"{_said(_WITH, measured, what, control)}: {evidence(measured, control)}."
-        if name is not None and measured.comparison(name, control) is not None:
-            text += f" {_said(_CONTROL, measured, '', name, control)}: {evidence(measured, name, control)}."
-        sentences.append(text)
-    return sentences
+    """Is it about gender? Unrelated pairs mixed the same way; several draws of them stand together."""
+    name, control = measured.roles.proposed, measured.roles.control
+    if control is None or measured.comparison(control) is None:
+        return []
+    several = control == measured.roles.pool
+    draws = [one for one in measured.roles.controls if measured.arms[one].reports]
+    named = (
+        f" ({len(draws)} draws, averaged within a seed: {listed([label_of(measured, one) for one in draws])})"
+        if several
+        else ""
+    )
+    text = f"{_said(_WITH, measured, f'mixing unrelated word pairs in the same way{named}', control)}: {evidence(measured, control)}."
+    if name is not None and measured.comparison(name, control) is not None:
+        text += f" {about_gender(measured, name, control)}: gender pairs against unrelated ones, {evidence(measured, name, control)}."
+    return [text]
 
 
 def _depth(measured: MeasuredStudy) -> list[str]:
@@ -216,12 +207,15 @@ def _quality(measured: MeasuredStudy) -> list[str]:
     change = glue_changes(measured, name, tasks).get("mean")
     if change is None:
         return []
-    words = {"better": "gains on GLUE", "worse": "**costs** points on GLUE"}.get(
-        change.verdict, "costs or gains on GLUE nothing that can be told"
-    )
-    reach = "" if change.detectable is None else f"; detectable {number(change.detectable, False, 2)}"
+    words = {"better": "gains points on GLUE", "worse": "**costs** points on GLUE"}
+    if change.holds is False:
+        words = {
+            "better": "may gain points on GLUE" + _TAKEN_BACK,
+            "worse": "**may cost** points on GLUE" + _TAKEN_BACK,
+        }
+    said = words.get(change.verdict, "costs or gains on GLUE nothing that can be told")
     return [
-        f"{label_of(measured, name)} {words}: {difference(change, 2)} points, mean of {plural(len(tasks), 'task')}{reach}."
+        f"{label_of(measured, name)} {said}: {difference(change, 2)} points, mean of {plural(len(tasks), 'task')}, over seeds{detail(change, 2)}."
     ]
 
 

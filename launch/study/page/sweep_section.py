@@ -5,7 +5,7 @@ from __future__ import annotations
 from evenhand.evaluation.sweeps import Sweep
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import MeasuredStudy
-from evenhand.launch.study.page.number_text import interval, plural, probability
+from evenhand.launch.study.page.number_text import arm_label, interval, plural, probability, table
 from evenhand.launch.study.page.printed import printed_correlation
 from evenhand.launch.study.study_file import Section
 from evenhand.model_cards.escaping import markdown
@@ -30,9 +30,7 @@ def _correlation(sweep: Sweep, x: str, printed: float | None) -> list[str]:
     paper = "" if printed is None else f" The paper prints r = {number(printed, digits=2)}, without an interval."
     if sweep.r is None:
         return [f"- Mean \\|d\\| does not vary with {x}, so there is no correlation.{paper}"]
-    line = (
-        f"- Pearson's r of mean \\|d\\| with {x}, over {len(sweep.arms)} arms' means: **{number(sweep.r, digits=2)}**"
-    )
+    line = f"- Pearson's r of mean \\|d\\| with {x}, over {len(sweep.arms)} arms' means ({_of_seeds(sweep)}): **{number(sweep.r, digits=2)}**"
     if sweep.r_interval is None:
         line += " (three arms give no interval)"
     else:
@@ -49,6 +47,36 @@ def _correlation(sweep: Sweep, x: str, printed: float | None) -> list[str]:
             "This one respects that the arms of a seed share its noise."
         )
     return lines
+
+
+def _of_seeds(sweep: Sweep) -> str:
+    if not sweep.seeds:
+        return "of all seeds that each has, as none is common to all"
+    return f"of the {plural(len(sweep.seeds), 'seed')} that all of them have"
+
+
+def passes_lines(measured: MeasuredStudy, section: Section) -> list[str]:
+    """Of a sweep over the fraction of the corpus: how much text there was, and how often each arm saw it. Equal steps on less text are more
+    passes over it, so such a sweep changes both."""
+    if len({measured.arms[name].arm.recipe.corpus.fraction for name in section.arms}) < 2:
+        return []
+    rows = []
+    for name in section.arms:
+        training = next((report.training for report in measured.arms[name].reports.values() if report.training), None)
+        if training is not None:
+            epochs = number(training["epochs"], False, 1)
+            rows.append(
+                [
+                    arm_label(measured.arms[name]),
+                    f"{training['corpus']['tokens']:,}",
+                    f"{training['tokens_seen']:,}",
+                    epochs,
+                ]
+            )
+    if not rows:
+        return []
+    header = ["arm", "tokens of the corpus", "tokens seen in training", "passes over the text (epochs)"]
+    return ["**How much text, and how often.**", "", *table(header, rows)]
 
 
 def _slope(sweep: Sweep, x: str) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from evenhand.evaluation.paired_difference import compare_results
+from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
 from evenhand.evaluation.report_order import ordered_families, ordered_tests
 from evenhand.evaluation.report_table import judged
 from evenhand.launch.results_tables import number
@@ -12,29 +12,54 @@ from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import estimate, probability, table
 from evenhand.model_cards.escaping import markdown
 
+SIDES = ("before", "after")
+
+
+def by_seed(change: Mapping) -> dict[int, Mapping]:
+    """The changes of a teacher by seed; one that is not by seed is seed 0's."""
+    return {0: change} if set(SIDES) <= set(change) else {int(seed): change[seed] for seed in sorted(change, key=int)}
+
 
 def teacher_lines(measured: MeasuredStudy) -> list[str]:
     """A table for each such teacher; nothing where the study has none."""
     lines = []
-    for name, sides in measured.results.teacher_changes.items():
-        before, after = sides["before"], sides["after"]
-        lines += [f"### The {markdown(name)} teacher", "", *_table(before, after)]
-        if shared := sides.get("stereotype_words_of_the_tests"):
+    for name, change in measured.results.teacher_changes.items():
+        of_seeds = by_seed(change)
+        before, after = ([one[side] for one in of_seeds.values()] for side in SIDES)
+        lines += [f"### The {markdown(name)} teacher", "", _note(measured, list(of_seeds)), "", *_table(before, after)]
+        shared = dict.fromkeys(
+            word for one in of_seeds.values() for word in one.get("stereotype_words_of_the_tests") or ()
+        )
+        if shared:
             words = ", ".join(str(markdown(word)) for word in shared)
+            what = (
+                "one word that these tests measure"
+                if len(shared) == 1
+                else f"{len(shared)} words that these tests measure"
+            )
+            whose = "it" if len(shared) == 1 else "them"
             lines += [
-                f"Debiased were, among others, {len(shared)} words that these tests measure ({words}): for them the fall is what was trained, not a finding.",
+                f"Debiased were, among others, {what} ({words}): for {whose} the fall is what was trained, not a finding.",
                 "",
             ]
-    if not lines:
-        return []
+    return ["## Teachers, before and after", "", *lines] if lines else []
+
+
+def _note(measured: MeasuredStudy, seeds: list[int]) -> str:
+    if len(seeds) > 1:
+        return f"Means over {len(seeds)} teachers, one a seed, each with its own original; intervals are over words and seeds."
     note = "One model before and after, so the intervals are over words alone."
-    if measured.results.planted:
-        note += " On this scale every seed has such a teacher; this is the one of seed 0."
-    return ["## Teachers, before and after", "", note, "", *lines]
+    return note + (
+        f" Of the teachers of this scale, one a seed, only that of seed {seeds[0]} is known."
+        if measured.results.planted
+        else ""
+    )
 
 
-def _table(before: Mapping, after: Mapping) -> list[str]:
-    change = compare_results(after, before)
+def _table(before: Sequence[Mapping], after: Sequence[Mapping]) -> list[str]:
+    """Means over the teachers, and their differences paired by seed."""
+    change = aggregate_differences(after, before)
+    before, after = aggregate_results(before), aggregate_results(after)
     rows = []
     for name, test in ordered_tests(before):
         of_test = change["tests"][name]

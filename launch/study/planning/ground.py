@@ -183,7 +183,7 @@ def teacher_sizes(recipe: Recipe) -> tuple[PretrainedConfig, PreTrainedTokenizer
         return AutoConfig.from_pretrained(resolved, revision=revision), load_tokenizer(resolved, path, revision), ()
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise FileNotFoundError(f"Teacher {path} is not here, so nothing can be timed: {reason}") from None
+        raise FileNotFoundError(f"Teacher {path} is not here, and its sizes are not known: {reason}") from None
 
 
 def _random(config: PretrainedConfig) -> PreTrainedModel:
