@@ -13,7 +13,9 @@ from miniature import write_study
 from transformers.trainer_callback import CallbackHandler
 
 from evenhand.evaluation import EvaluationReport
+from evenhand.launch import cohort
 from evenhand.launch.study.directory import StudyDirectory
+from evenhand.model_cards.published_report import without_machine_paths
 
 WORDS = ("--only", "random_pairs", "--seeds", "1")
 ARMS = ("original", "proposed", "random-pairs")
@@ -34,7 +36,11 @@ def facts(report, *directories):
 
 
 def reports_of(directory):
-    return {path.stem: EvaluationReport.load(path) for path in (directory / "reports").glob("*.json")}
+    """By key, as a study shows them: without places of this machine."""
+    return {
+        path.stem: EvaluationReport(without_machine_paths(EvaluationReport.load(path).data))
+        for path in (directory / "reports").glob("*.json")
+    }
 
 
 def same_as(finished, directory):
@@ -50,9 +56,8 @@ def same_as(finished, directory):
 def paths(finished):
     """Arm -> file of its report of seed 0 in the finished study."""
     by_hash = {
-        report.sha256: path
-        for path in (finished.directory / "reports").glob("*.json")
-        for report in [EvaluationReport.load(path)]
+        report.sha256: finished.directory / "reports" / f"{key}.json"
+        for key, report in reports_of(finished.directory).items()
     }
     return {arm: by_hash[finished.results.reports[arm][0].sha256] for arm in ARMS}
 
@@ -123,6 +128,41 @@ def test_a_study_killed_while_it_trains_and_while_it_measures_ends_as_if_it_had_
     assert measured.endswith("-measured") and not trained.endswith("-measured")
     assert same_as(finished, begun) and not list(begun.glob("cohorts/*/cohort/checkpoints"))
     assert (begun / "page" / "README.html").is_file()
+
+
+def dying_at_training_facts(number):
+    """Let the process die when the facts of the ``number``-th student of a cohort are to be written."""
+    write, written = cohort.write_json, []
+
+    def counted(path, facts):
+        if path.name == "training.json":
+            written.append(path)
+            if len(written) == number:
+                die()
+        return write(path, facts)
+
+    cohort.write_json = counted
+
+
+def test_a_cohort_killed_between_its_students_trains_none_of_them_again(
+    finished, begun, evenhand_study, in_process, tmp_path
+):
+    def run(prepare):
+        prepare()
+        evenhand_study(*WORDS, launcher=in_process(), directory=begun)
+
+    killed(lambda: run(lambda: dying_at_training_facts(2)))
+    assert len(StudyDirectory(begun).students()) == 1
+    steps = tmp_path / "steps"
+    process = os.fork()
+    if not process:
+        try:
+            run(lambda: noting_steps(steps))
+        finally:
+            os._exit(0)
+    os.waitpid(process, 0)
+    # all four steps of the other cell, none of this
+    assert steps.read_text().split() == ["0", "1", "2", "3"] and same_as(finished, begun)
 
 
 def test_arms_that_share_a_training_are_those_trained_alone(finished, begun, evenhand_study, in_process, tmp_path):
