@@ -124,7 +124,11 @@ class StudyDirectory:
         kept = json.loads(kept_file.read_text(encoding="utf-8")) if kept_file.is_file() else {}
         for seed in range(max(arm.seeds for arm in study.arms.values()) if study.settings.planted is not None else 1):
             made = self.teacher(study, name, seed) / file
-            known = json.loads(made.read_text(encoding="utf-8")) if made.is_file() else kept.get(kept_name(study, name, seed))
+            known = (
+                json.loads(made.read_text(encoding="utf-8"))
+                if made.is_file()
+                else kept.get(kept_name(study, name, seed))
+            )
             if known is not None:
                 found[seed] = known
         return found

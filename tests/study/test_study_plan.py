@@ -206,7 +206,8 @@ def test_interrupted_training_counts_what_is_left(study, planned, folder, tmp_pa
     directory.rates_file.write_bytes((folder / "rates.json").read_bytes())
     begun = planned.cells[0].cell.name
     monkeypatch.setattr(
-        "evenhand.launch.study.planning.study_plan.latest_complete_checkpoint", lambda path: path if begun in str(path) else None
+        "evenhand.launch.study.planning.study_plan.latest_complete_checkpoint",
+        lambda path: path if begun in str(path) else None,
     )
     monkeypatch.setattr("evenhand.launch.study.planning.study_plan.completion_facts", lambda _: {"step": 15})
     plan = make_plan(job_of(study, tmp_path, OMP_NUM_THREADS="1"))
