@@ -20,7 +20,7 @@ from transformers import (
 
 from evenhand.evaluation import models
 from evenhand.evaluation.label_names import model_labels
-from evenhand.evaluation.models import TOKENIZER_FILES, is_hub_id, tokenizer_sha256, weights_sha256
+from evenhand.evaluation.models import TOKENIZER_FILES, local_folder, require_config, tokenizer_sha256, weights_sha256
 from evenhand.evaluation.tokenized import max_length
 
 TEXT, IMAGE = "text", "image"
@@ -99,16 +99,10 @@ class _NoClassifier(ValueError):
 
 
 def _source(path: str | Path) -> str:
-    folder = Path(path)
-    if not folder.exists():
-        if is_hub_id(str(path)):
-            return str(path)
-        raise FileNotFoundError(f"{path}: does not exist; give a model folder or the id of a model on the Hub")
-    if not folder.is_dir():
-        raise ValueError(f"{path}: is a file; give the folder that holds the model")
-    if not (folder / "config.json").exists():
-        hint = f"; did you mean {folder / 'student'}?" if (folder / "student" / "config.json").exists() else ""
-        raise ValueError(f"{path}: holds no config.json, so it is not a transformers model folder{hint}")
+    folder = local_folder(path)
+    if folder is None:
+        return str(path)
+    require_config(folder, path)
     return str(folder)
 
 

@@ -117,26 +117,38 @@ def _token_embeddings(model: nn.Module, path: str | Path) -> int:
 
 def _resolve(path: str | Path) -> str:
     """The folder (or Hub id) that transformers should load for ``path``."""
-    folder = Path(path)
-    if not folder.exists():
-        if is_hub_id(str(path)):
-            return str(path)
-        raise FileNotFoundError(f"{path}: does not exist; give a model folder or the id of a model on the Hub")
-    if not folder.is_dir():
-        raise ValueError(f"{path}: is a file; give the folder that holds the model")
+    folder = local_folder(path)
+    if folder is None:
+        return str(path)
     if (folder / "modules.json").exists():
         folder = _transformer_of(folder)
-    if not (folder / "config.json").exists():
-        hint = f"; did you mean {folder / 'student'}?" if (folder / "student" / "config.json").exists() else ""
-        raise ValueError(f"{path}: holds no config.json, so it is not a transformers model folder{hint}")
+    require_config(folder, path)
     if not any((folder / name).exists() for name in TOKENIZER_FILES):
         raise ValueError(f"{path}: holds no tokenizer (tokenizer.json or vocab.txt); save one beside the model")
     return str(folder)
 
 
-def is_hub_id(text: str) -> bool:
-    """Whether ``text`` may be the id of a model on the Hub, ``name`` or ``owner/name``."""
-    return _HUB_ID.fullmatch(text) is not None
+def local_folder(path: str | Path) -> Path | None:
+    """The folder at ``path``; None for what may be the id of a model on the Hub, ``name`` or ``owner/name``.
+
+    Raises:
+        FileNotFoundError: neither. ValueError: a file.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        if _HUB_ID.fullmatch(str(path)):
+            return None
+        raise FileNotFoundError(f"{path}: does not exist; give a model folder or the id of a model on the Hub")
+    if not folder.is_dir():
+        raise ValueError(f"{path}: is a file; give the folder that holds the model")
+    return folder
+
+
+def require_config(folder: Path, path: str | Path) -> None:
+    """Raise ValueError where ``folder`` is no transformers model folder; ``path`` is what it is called."""
+    if not (folder / "config.json").exists():
+        hint = f"; did you mean {folder / 'student'}?" if (folder / "student" / "config.json").exists() else ""
+        raise ValueError(f"{path}: holds no config.json, so it is not a transformers model folder{hint}")
 
 
 def _transformer_of(folder: Path) -> Path:

@@ -171,6 +171,15 @@ def training_arguments(recipe: Recipe, run: RunDirectory) -> DistillationArgumen
         and "save_strategy" not in recipe.training
     ):
         settings |= {"save_strategy": "steps", "save_steps": max(1, settings["max_steps"] // 4)}
+    return checked_arguments(run, settings)
+
+
+def checked_arguments(run: RunDirectory, settings: dict) -> DistillationArguments:
+    """The arguments of a run's trainer.
+
+    Raises:
+        ValueError: one of ``settings``, in a line.
+    """
     try:
         arguments = DistillationArguments(output_dir=str(run.checkpoints), **settings)
     except (TypeError, ValueError) as error:

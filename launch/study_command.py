@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evenhand.launch.launchers import LAUNCHERS
 from evenhand.launch.recipe_reading import read_packaged_yaml
-from evenhand.launch.study_options import command_given, environment_of_runs, jobs_at_a_time
+from evenhand.launch.study_options import command_given, environment_of_runs
 
 EXAMPLE = (
     "evenhand study ahn2022 --plan\n"
@@ -131,25 +131,16 @@ def _plan(job) -> None:
 
 
 def _work(options: argparse.Namespace, job) -> int:
-    from evenhand.launch.launchers import make_launcher
     from evenhand.launch.study.measure_checks import check_measures
     from evenhand.launch.study.page.study_page import write_page
     from evenhand.launch.study.results import keep_beside, results_of
-    from evenhand.launch.study.sole_process import only_one_study
+    from evenhand.launch.study_work import run_missing
     from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
     stopped = False
     if not options.page_only:
         check_measures(job.study, job.missing(), job.directory)
-        launcher = make_launcher(
-            options.launcher,
-            job.directory.path,
-            REQUEUE_EXIT_CODE,
-            jobs=jobs_at_a_time(options, job.study.settings.accelerate),
-            slurm=options.slurm,
-        )
-        with only_one_study(job.directory.path):
-            stopped = job.run(launcher)
+        stopped = run_missing(options, job, job.study.settings.accelerate)
     results = results_of(job, command_given(options, job.overrides))
     if any(results.reports.values()):
         page = write_page(results, options.page or job.directory.page)
@@ -167,13 +158,8 @@ def _work(options: argparse.Namespace, job) -> int:
 
 
 def _take_over(job, archive: Path) -> int:
-    from evenhand.launch.study.report_archive import read_archive
+    from evenhand.launch.study_work import take_over_reports
 
-    wanted, taken = set(job.missing().values()), 0
-    for key, report in read_archive(archive).items():
-        if key in wanted:
-            job.directory.reports.mkdir(parents=True, exist_ok=True)
-            report.save(job.directory.report_file(key))
-            taken += 1
+    taken = take_over_reports(archive, job.missing().values(), job.directory)
     job.directory.take_over_teachers(archive.parent)
     return taken

@@ -58,18 +58,19 @@ def load_task_data(recipe: TaskRecipe) -> TaskData:
     return TaskData(grouped, train, grouped.splits.get(HELD_OUT), facts)
 
 
-def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, store: Path) -> TaskData:
+def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, store: Path, seed: int) -> TaskData:
     """The training data with the column ``bias_log_probs``, if the recipe names a bias-only model.
 
     Its predictions are kept in ``store`` under a hash of the examples, the model and the seed: methods of a study that read the same ones share them.
 
     Args:
         fit: trains a model like the student; few-sample bias models need it, whose predictions are then kept under the student too.
+        seed: of the folds and of what the model draws, the training's.
     """
     if not recipe.debiasing.bias_model:
         return data
     kind, settings = named_settings(recipe.debiasing.bias_model, "debiasing.bias_model", "kind")
-    model, seed = bias_model(kind, **settings), recipe.training.get("seed", 42)
+    model = bias_model(kind, **settings)
     if model.needs_fit and PartialState().num_processes > 1:
         raise ValueError(
             f"debiasing.bias_model {kind} trains models of its own, which is done in one process: start this run without a launcher once, or use "

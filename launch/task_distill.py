@@ -8,15 +8,14 @@ from pathlib import Path
 from evenhand.evaluation.groups import split_sha256
 from evenhand.evaluation.models import weights_sha256
 from evenhand.launch.circumstances import circumstances
-from evenhand.launch.distill import DEFAULT_TRAINING
+from evenhand.launch.distill import DEFAULT_TRAINING, checked_arguments
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
 from evenhand.launch.run_directory import RunDirectory, require_disk, save_model_folder, write_json
 from evenhand.launch.task_data import TaskData, load_task_data, with_bias_model
 from evenhand.launch.task_facts import TaskTeacher, task_training_facts
 from evenhand.launch.task_recipe import TaskRecipe, check_teacher
 from evenhand.launch.task_student import NewStudent, load_teachers, new_student, taught_by
-from evenhand.launch.watching import check_reporting
-from evenhand.trainer import DistillationArguments, DistillationTrainer
+from evenhand.trainer import DistillationTrainer
 from evenhand.trainer.classifier_fit import ClassifierFit, finish
 from evenhand.trainer.classifiers import LoadedClassifier
 from evenhand.trainer.debiasing import debiasing_method
@@ -46,7 +45,7 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
     run = RunDirectory(output_dir)
     state = join_processes(recipe.training)
     check_teacher(recipe)
-    arguments = _arguments(recipe, run)
+    arguments = checked_arguments(run, DEFAULT_TRAINING | settings_here(recipe.training))
     with first_process_first():
         data = load_task_data(recipe)
     teachers = load_teachers(recipe)
@@ -62,7 +61,7 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
     nearest, rungs = _climbed(recipe, run, teachers, store)
     if rungs:  # it may be made from the last of them
         student = new_student(recipe.student, data, nearest, arguments.seed)
-    data, method, found = _debiased_data(recipe, run, data, student, nearest, store)
+    data, method, found = _debiased_data(recipe, run, data, student, nearest, store, arguments.seed)
     spent = Expenditure(run.checkpoints)
     trainer = DistillationTrainer(
         student.model,
@@ -101,17 +100,6 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
     return run
 
 
-def _arguments(recipe: TaskRecipe, run: RunDirectory) -> DistillationArguments:
-    try:
-        arguments = DistillationArguments(
-            output_dir=str(run.checkpoints), **(DEFAULT_TRAINING | settings_here(recipe.training))
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"training: {str(error).strip().splitlines()[0]}") from None
-    check_reporting(arguments.report_to)
-    return arguments
-
-
 def _inputs(data: TaskData, teachers: list[LoadedClassifier]) -> dict:
     """Hashes of what the recipe names by path, so that a run does not go on with other contents."""
     splits = {"train": data.grouped.splits["train"], "validation": data.held_out}
@@ -127,6 +115,8 @@ def _climbed(
     Returns:
         The teachers of the student, and what is known of each rung.
     """
+    if not recipe.ladder:
+        return teachers, []
     paths, facts = recipe.teacher.path, []
     for number, section in enumerate(recipe.ladder, 1):
         rung = dataclasses.replace(
@@ -136,25 +126,21 @@ def _climbed(
         paths = str(made.student)
         training = made.training()
         facts.append({"student": training["student"], "steps": training["steps"], "held_out": training["held_out"]})
-    return (
-        (load_teachers(dataclasses.replace(recipe, teacher=dataclasses.replace(recipe.teacher, path=paths))), facts)
-        if facts
-        else (teachers, [])
-    )
+    last = dataclasses.replace(recipe, teacher=dataclasses.replace(recipe.teacher, path=paths))
+    return load_teachers(last), facts
 
 
 def _debiased_data(
-    recipe: TaskRecipe, run: RunDirectory, data: TaskData, student: NewStudent, teachers, store: Path | None
+    recipe: TaskRecipe, run: RunDirectory, data: TaskData, student: NewStudent, teachers, store: Path | None, seed: int
 ):
     """The training data as the debiasing method wants them, the method, and what it found."""
     method = debiasing_method(recipe.debiasing.method, **recipe.debiasing.settings)
-    seed = recipe.training.get("seed", 42)
     fit = ClassifierFit(
         lambda seed: new_student(recipe.student, data, teachers, seed).model,
         settings_here(recipe.training),
         student.processor,
     )
     with first_process_first():
-        data = with_bias_model(data, recipe, fit, store or run.path / BIAS_STORE)
+        data = with_bias_model(data, recipe, fit, store or run.path / BIAS_STORE, seed)
     train, found = method.before_training(data.train, fit, seed)
     return dataclasses.replace(data, train=train), method, found

@@ -10,10 +10,8 @@ from evenhand.launch.distillability.grid_directory import GridDirectory
 from evenhand.launch.distillability.grid_file import load_grid
 from evenhand.launch.distillability.grid_job import GridJob
 from evenhand.launch.distillability.results import keep_beside, results_of
-from evenhand.launch.launchers import make_launcher
-from evenhand.launch.study.report_archive import read_archive
-from evenhand.launch.study.sole_process import only_one_study
 from evenhand.launch.study_options import command_given, environment_of_runs, jobs_at_a_time
+from evenhand.launch.study_work import run_missing, take_over_reports
 from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
 
@@ -34,8 +32,10 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
     directory = GridDirectory(options.output_dir or Path("runs") / f"{grid.name}-{grid.scale}")
     job = GridJob(grid, directory, options.study, overrides, environment_of_runs(options, grid.settings.accelerate))
     if options.reports is not None:
-        print(f"study {grid.name}: {_take_over(job, options.reports)} reports taken over from {options.reports}")
-    job.check()
+        taken = take_over_reports(options.reports, (model.key for model in job.missing()), directory)
+        print(f"study {grid.name}: {taken} reports taken over from {options.reports}")
+    if not options.page_only:
+        job.check()
     if options.plan:
         from evenhand.launch.distillability.grid_plan import print_grid_plan
 
@@ -49,12 +49,7 @@ def _work(options: argparse.Namespace, job: GridJob) -> int:
 
     stopped = False
     if not options.page_only:
-        jobs = jobs_at_a_time(options, job.grid.settings.accelerate)
-        launcher = make_launcher(
-            options.launcher, job.directory.path, REQUEUE_EXIT_CODE, jobs=jobs, slurm=options.slurm
-        )
-        with only_one_study(job.directory.path):
-            stopped = job.run(launcher)
+        stopped = run_missing(options, job, job.grid.settings.accelerate)
     results = results_of(job, command_given(options, job.overrides))
     if results.reports:
         page = write_page(results, options.page or job.directory.page)
@@ -74,13 +69,3 @@ def _work(options: argparse.Namespace, job: GridJob) -> int:
             f"Logs in {job.directory.logs}."
         )
     return 0
-
-
-def _take_over(job: GridJob, archive: Path) -> int:
-    wanted, taken = {model.key for model in job.missing()}, 0
-    for key, report in read_archive(archive).items():
-        if key in wanted:
-            job.directory.reports.mkdir(parents=True, exist_ok=True)
-            report.save(job.directory.report_file(key))
-            taken += 1
-    return taken
