@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -15,7 +11,7 @@ from accelerate import PartialState
 from evenhand.evaluation.grouped_data import GroupedData, load_grouped_data
 from evenhand.evaluation.grouped_data.augmentation import augment
 from evenhand.evaluation.groups import split_sha256
-from evenhand.launch.run_directory import write_json
+from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.task_recipe import TaskRecipe, named_settings
 from evenhand.trainer.bias_models import bias_model, with_bias_log_probs
 from evenhand.trainer.debiasing.method import Fit
@@ -58,10 +54,10 @@ def load_task_data(recipe: TaskRecipe) -> TaskData:
     return TaskData(grouped, train, grouped.splits.get(HELD_OUT), facts)
 
 
-def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, store: Path, seed: int) -> TaskData:
+def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, kept: KeptPredictions, seed: int) -> TaskData:
     """The training data with the column ``bias_log_probs``, if the recipe names a bias-only model.
 
-    Its predictions are kept in ``store`` under a hash of the examples, the model and the seed: methods of a study that read the same ones share them.
+    Its predictions are kept under a hash of the examples, the model and the seed: methods of a study that read the same ones share them.
 
     Args:
         fit: trains a model like the student; few-sample bias models need it, whose predictions are then kept under the student too.
@@ -78,16 +74,11 @@ def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, store: Path, s
         )
     like_the_student = [recipe.to_dict()["student"], recipe.training] if model.needs_fit else None
     decisive = [model.report(), seed, split_sha256(data.train), like_the_student]
-    folder = store / hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    facts_file, kept = folder / "facts.json", folder / "bias_log_probs.npy"
-    if facts_file.is_file():
-        facts = json.loads(facts_file.read_text(encoding="utf-8"))
-        train = data.train.add_column("bias_log_probs", list(np.load(kept)))
+    found = kept.find(decisive)
+    if found:
+        values, facts = found
+        train = data.train.add_column("bias_log_probs", list(values))
     else:
         train, facts = with_bias_log_probs(data.train, model, fit, seed, data.grouped.aligned)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_name(f".{os.getpid()}.npy")  # another process may be at the same
-        np.save(temporary, np.asarray(train["bias_log_probs"], dtype=np.float32))
-        temporary.replace(kept)
-        write_json(facts_file, facts)  # last: it says that the other is whole
+        kept.keep(decisive, np.asarray(train["bias_log_probs"], dtype=np.float32), facts)
     return TaskData(data.grouped, train, data.held_out, data.facts | {"bias_model": facts})

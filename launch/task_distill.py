@@ -9,6 +9,7 @@ from evenhand.evaluation.groups import split_sha256
 from evenhand.evaluation.models import weights_sha256
 from evenhand.launch.circumstances import circumstances
 from evenhand.launch.distill import DEFAULT_TRAINING, checked_arguments
+from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
 from evenhand.launch.run_directory import RunDirectory, require_disk, save_model_folder, write_json
 from evenhand.launch.task_data import TaskData, load_task_data, with_bias_model
@@ -22,8 +23,8 @@ from evenhand.trainer.debiasing import debiasing_method
 from evenhand.trainer.expenditure import Expenditure
 from evenhand.trainer.run_split import RunSplit
 
-BIAS_STORE = "bias_models"
-"""Folder where predictions of bias-only models are kept."""
+KEPT = "bias_models"
+"""Folder where predictions of bias-only and identification models are kept."""
 LADDER = "ladder"
 """Folder of a run that holds the runs of the models between teacher and student."""
 
@@ -34,7 +35,7 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
     Args:
         recipe: with the path of its teacher, if it has one.
         output_dir: the run directory.
-        store: where predictions of bias-only models are kept, for several runs; default in the run.
+        store: where predictions of bias-only and identification models are kept, for several runs; default in the run.
 
     Returns:
         The run directory, with ``student/``, ``recipe.yaml`` and ``training.json``.
@@ -80,6 +81,7 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
     model = trainer.accelerator.unwrap_model(student.model)
     found |= finish(method, model, data.held_out, student.processor, arguments.max_length, arguments.seed)
     held_out = trainer.evaluate() if data.held_out is not None else {}
+    counts = trainer.total_counts()  # all processes add theirs
     if state.is_main_process:
         save_model_folder(run.student, model, student.processor)
         facts = task_training_facts(
@@ -91,6 +93,7 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
             data,
             method.report() | found,
             rungs,
+            counts,
             {name.removeprefix("eval_"): value for name, value in held_out.items()},
             ran_with,
             spent.total(),
@@ -140,7 +143,12 @@ def _debiased_data(
         settings_here(recipe.training),
         student.processor,
     )
+    kept = KeptPredictions(store or run.path / KEPT)
     with first_process_first():
-        data = with_bias_model(data, recipe, fit, store or run.path / BIAS_STORE, seed)
-    train, found = method.before_training(data.train, fit, seed)
+        data = with_bias_model(data, recipe, fit, kept, seed)
+    decisive = [
+        weights_sha256(student.model),
+        recipe.training,
+    ]  # not yet trained: the weights that such a model begins with
+    train, found = method.before_training(data.train, kept.fit(fit, decisive), seed)
     return dataclasses.replace(data, train=train), method, found

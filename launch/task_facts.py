@@ -41,6 +41,7 @@ def task_training_facts(
     data: TaskData,
     method: dict,
     ladder: list[dict],
+    counts: dict[str, int],
     held_out: dict[str, float],
     circumstances: dict,
     spent: dict,
@@ -54,6 +55,7 @@ def task_training_facts(
         teachers: none for a student that was trained alone.
         method: settings of the debiasing method, and what it found before and after the training.
         ladder: what is known of each model between teacher and student, from the first.
+        counts: of its :meth:`total_counts`, which all processes have to call.
         held_out: metrics on the validation split; empty where there is none.
         circumstances: of :func:`evenhand.launch.circumstances.circumstances`.
         spent: of :meth:`evenhand.trainer.expenditure.Expenditure.total`.
@@ -88,7 +90,7 @@ def task_training_facts(
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,
         "batch_size": trainer.get_total_train_batch_size(args),
-        **trainer.total_counts(),
+        **counts,
         "final_losses": {name: last.get(name) for name in TASK_TERMS},
         "held_out": held_out,
         "loss_curve": [{key: entry[key] for key in ("step", "loss", *TASK_TERMS) if key in entry} for entry in history],

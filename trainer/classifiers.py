@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -111,8 +110,6 @@ def load_classifier(
         ValueError: it is no classifier of texts or images, its head is missing, its labels have no names, its weights do not fit.
     """
     resolved = resolve_model_path(path)
-    folder = Path(resolved) / "0_Transformer"  # older sentence-transformers layout
-    resolved = str(folder) if folder.is_dir() else resolved
     try:
         config = AutoConfig.from_pretrained(resolved, revision=revision)
     except (OSError, ValueError) as error:

@@ -39,12 +39,18 @@ def resolve_model_path(path: str) -> str:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError(f"{path}: the Python package {package} is not installed; pip install it first.")
-        return str(Path(spec.submodule_search_locations[0]) / folder)
+        return _transformer_in(Path(spec.submodule_search_locations[0]) / folder)
     looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or (os.sep != "/" and os.sep in path)
     expanded = os.path.expanduser(path)
     if looks_local and not os.path.isdir(expanded):
         raise FileNotFoundError(f"Model folder {path} does not exist.")
-    return expanded
+    return _transformer_in(expanded)
+
+
+def _transformer_in(path: str | Path) -> str:
+    """``path``, or the folder of the transformer in it: older sentence-transformers kept it apart."""
+    inner = Path(path) / "0_Transformer"
+    return str(inner) if inner.is_dir() else str(path)
 
 
 def load_teacher(path: str, revision: str | None = None, seed: int = 0) -> LoadedTeacher:
@@ -57,8 +63,6 @@ def load_teacher(path: str, revision: str | None = None, seed: int = 0) -> Loade
         ValueError: the model cannot be a masked language model.
     """
     resolved = resolve_model_path(path)
-    folder = Path(resolved) / "0_Transformer"  # older sentence-transformers layout
-    resolved = str(folder) if folder.is_dir() else resolved
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # a missing head is reported by us, in one line
     try:
