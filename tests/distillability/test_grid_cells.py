@@ -79,6 +79,27 @@ def test_what_is_there_is_not_made_again(made, monkeypatch, capsys):
     assert GridJob(load_grid(file, "tiny", seeds=1), directory, str(file)).missing() == []
 
 
+def test_a_page_is_made_again_from_its_reports_without_the_data(made, tmp_path, monkeypatch):
+    file, directory, _ = made
+    monkeypatch.setattr(GridJob, "check", lambda job: pytest.fail("it looked for models and data"))
+    words = [
+        "study",
+        str(file),
+        "--scale",
+        "tiny",
+        "--seeds",
+        "1",
+        "--output-dir",
+        str(tmp_path / "out"),
+        "--page-only",
+    ]
+    assert main([*words, "--reports", str(directory.page / "reports.jsonl.xz")]) == 0
+    first, again = (
+        json.loads((folder / "results.json").read_text()) for folder in (directory.page, tmp_path / "out" / "page")
+    )
+    assert again["tasks"] == first["tasks"] and first["tasks"]
+
+
 def test_a_model_that_fails_leaves_those_that_do_not_need_it(made, tmp_path, monkeypatch):
     file, _, _ = made
     directory, tried = GridDirectory(tmp_path), []

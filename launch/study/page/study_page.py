@@ -9,6 +9,7 @@ from evenhand.launch.study.page.arms_tables import printed_mismatches, section_t
 from evenhand.launch.study.page.diagnostics_section import other_settings_lines, spread_lines
 from evenhand.launch.study.page.drawn_words import drawn_words_lines
 from evenhand.launch.study.page.glue_section import glue_means_table, glue_section
+from evenhand.launch.study.page.in_short import in_short_lines
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.opening import opening_lines, reading_lines
 from evenhand.launch.study.page.output_embedding import output_embedding_section
@@ -65,7 +66,7 @@ def write_page(results: StudyResults, folder: str | Path, figures: bool = True) 
 
 
 def _lines(measured: MeasuredStudy, summary: list[str], figures: Path | None) -> list[str]:
-    lines = [*opening_lines(measured), *summary]
+    lines = [*opening_lines(measured), *in_short_lines(measured), *summary]
     if figures is not None:
         drawn = [
             *forest_picture(measured, figures),

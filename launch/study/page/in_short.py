@@ -1,0 +1,156 @@
+"""The page in one table: each of the study's questions with its answer in a few words and one number. What stands behind them follows on the page."""
+
+from __future__ import annotations
+
+from evenhand.launch.page_text import ABSENT, interval, listed, table
+from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.control_text import about_gender
+from evenhand.launch.study.page.findings import answer, label_of, of_family, paper_change
+from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
+from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.number_text import difference
+from evenhand.launch.study.page.printed import printed_correlation
+from evenhand.launch.study.page.roles import MIXED_PARTS
+
+_UNKNOWN = "cannot be told"
+_LOWERS = {
+    "less": "**yes**", "less here": "**yes**, with these test words", "perhaps less": "perhaps; the correction takes it back",
+    "more": "**no, it raises it**", "more here": "**no, it raises it**, with these test words",
+    "perhaps more": "perhaps it raises it; the correction takes that back", "unknown": _UNKNOWN,
+}  # fmt: skip
+_RAISES = {
+    "less": "**yes**", "less here": "**yes**, with these test words", "perhaps less": "perhaps; the correction takes it back",
+    "more": "**no, it lowers it**", "more here": "**no, it lowers it**, with these test words",
+    "perhaps more": "perhaps it lowers it; the correction takes that back", "unknown": _UNKNOWN,
+}  # fmt: skip
+"""Of a term of the loss, by the answer on the arm without it."""
+_AGAINST_TEACHER = {"worse": "**yes**", "better": "**no, less**"}
+_LARGEST = 3
+"""Arms that are named as lowering it most."""
+
+
+def in_short_lines(measured: MeasuredStudy) -> list[str]:
+    """The section ``In short``; questions whose arms were not run are left out, and the section where none was."""
+    rows = [
+        row for rows in (_teacher, _soft_targets, _mixups, _control, _depth, _cost, _most) for row in rows(measured)
+    ]
+    if not rows:
+        return []
+    header = ["question", "answer", "Δ mean \\|d\\|, words and seeds", "paper, one run each"]
+    return ["## In short", "", *table(header, rows, 2)]
+
+
+def _compared(measured: MeasuredStudy, question: str, words: dict[str, str], name: str) -> list[str]:
+    """A row on one arm against what it is compared with."""
+    change = paper_change(measured, name, measured.reference_of(name))
+    paper = ABSENT if change is None else number(change)
+    return [question, words[answer(measured, name)], difference(of_family(measured, name)), paper]
+
+
+def _own(measured: MeasuredStudy) -> list[str]:
+    """Arms with students of their own that are compared with the study's baseline."""
+    return [
+        name
+        for name in measured.study.arms
+        if measured.arms[name].same_as is None
+        and measured.comparison(name) is not None
+        and measured.roles.against_baseline(name)
+    ]
+
+
+def _teacher(measured: MeasuredStudy) -> list[list[str]]:
+    change = measured.from_teachers.get(measured.study.baseline)
+    if change is None or change.difference is None:
+        return []
+    said = _AGAINST_TEACHER.get(change.verdict, _UNKNOWN)
+    if said is not _UNKNOWN and change.holds is False:
+        said = f"perhaps {'more' if change.verdict == 'worse' else 'less'}; the correction takes it back"
+    return [["Do plain students show more of the association than their teacher?", said, difference(change), ABSENT]]
+
+
+def _soft_targets(measured: MeasuredStudy) -> list[list[str]]:
+    question = "Does distilling on the teacher's logits (L_ce) raise it? Δ: without it"
+    names = [name for name in _own(measured) if measured.roles.only_terms_changed(name) == ("ce",)]
+    return [_compared(measured, question, _RAISES, name) for name in names]
+
+
+def _mixups(measured: MeasuredStudy) -> list[list[str]]:
+    """The proposed mixup, then its parts that are core arms."""
+    proposed = measured.roles.proposed
+    names = [] if proposed is None or measured.comparison(proposed) is None else [proposed]
+    names += [
+        name
+        for name in _own(measured)
+        if measured.study.arms[name].core and measured.roles.only_mixing(name) and name != proposed
+    ]
+    return [_compared(measured, _mixup_question(measured, name), _LOWERS, name) for name in names]
+
+
+def _mixup_question(measured: MeasuredStudy, name: str) -> str:
+    if name == measured.roles.proposed:
+        return "Does the proposed gender mixup lower it?"
+    parts = [MIXED_PARTS[part] for part in MIXED_PARTS if part in measured.roles.only_mixing(name)]
+    return f"Does mixing {listed(parts)} alone?" if len(parts) == 1 else f"Does mixing {listed(parts)}?"
+
+
+def _control(measured: MeasuredStudy) -> list[list[str]]:
+    name, control = measured.roles.proposed, measured.roles.control
+    if name is None or control is None or measured.comparison(name, control) is None:
+        return []
+    said = about_gender(measured, name, control)
+    words = "**yes**" if "**is about gender**" in said else "**no**" if "**not** about gender" in said else _UNKNOWN
+    if "**may be about gender**" in said:
+        words = _LOWERS["perhaps less"]
+    question = "Is what it lowers about gender? Δ: gender pairs against unrelated ones"
+    return [[question, words, difference(of_family(measured, name, control)), ABSENT]]
+
+
+def _depth(measured: MeasuredStudy) -> list[list[str]]:
+    rows = []
+    for section in measured.study.sections:
+        layers = {measured.study.arms[name].recipe.student.layers for name in section.arms}
+        if section.kind != "sweep" or len(layers) < 3 or (sweep := measured.sweep(section)) is None:
+            continue
+        if sweep.slope is None:
+            continue
+        said = _UNKNOWN
+        if sweep.slope.low > 0 or sweep.slope.high < 0:
+            said = "**yes**, with these test words" if sweep.slope.high < 0 else "**no, less**, with these test words"
+        slope = f"{number(sweep.slope.mean)} {interval((sweep.slope.low, sweep.slope.high))} a layer, over seeds"
+        printed = printed_correlation(section)
+        paper = ABSENT if printed is None else f"r = {number(printed, digits=2)}"
+        rows.append(["Do shallower students show more of it?", said, slope, paper])
+    return rows
+
+
+def _cost(measured: MeasuredStudy) -> list[list[str]]:
+    """What the proposed mixup costs in language quality; the third column is not of d."""
+    name = measured.roles.proposed
+    comparison = None if name is None else measured.comparison(name)
+    if comparison is None or comparison.mlm_loss is None:
+        return []
+    loss = comparison.mlm_loss
+    words = {"worse": "**yes**", "better": "**no, it gains**"}.get(loss.verdict, _UNKNOWN)
+    rows = [["Does the mixup cost masked-LM loss?", words, f"{difference(loss, 4)} nats, over seeds", ABSENT]]
+    change = glue_changes(measured, name, glue_tasks(measured, [name, measured.study.baseline])).get("mean")
+    if change is not None and change.difference is not None:
+        words = {"worse": "**yes**", "better": "**no, it gains**"}.get(change.verdict, _UNKNOWN)
+        if change.verdict in ("worse", "better") and change.holds is False:
+            words = "perhaps; the correction takes it back"
+        rows.append(["Does it cost points on GLUE?", words, f"{difference(change, 2)} points, over seeds", ABSENT])
+    return rows
+
+
+def _most(measured: MeasuredStudy) -> list[list[str]]:
+    """The treatments that are known to lower it, from the largest change."""
+    treated = [name for name in _own(measured) if measured.roles.is_treated(name)]
+    if not treated:
+        return []
+    found = {name: of_family(measured, name) for name in treated if answer(measured, name).startswith("less")}
+    known = sorted(found, key=lambda name: found[name].difference)[:_LARGEST]
+    if not known:
+        return [["What lowers it most?", "nothing that can be told", ABSENT, ABSENT]]
+    changes = "; ".join(difference(found[name]) for name in known)
+    printed = [paper_change(measured, name, measured.reference_of(name)) for name in known]
+    paper = "; ".join(ABSENT if change is None else number(change) for change in printed)
+    return [["What lowers it most?", listed([label_of(measured, name) for name in known]), changes, paper]]

@@ -1,0 +1,89 @@
+"""The table ``In short``: an answer for each question that was asked, which turns with the numbers and with how sure they are."""
+
+import dataclasses
+import re
+
+import pytest
+from made_up_study import COSTS, made_up_results, made_up_study, measured_seat, scaled
+
+from evenhand.evaluation import EvaluationReport
+from evenhand.launch.study.page.in_short import in_short_lines
+from evenhand.launch.study.page.measured import MeasuredStudy
+
+
+@pytest.fixture(scope="module")
+def entry():
+    return measured_seat()
+
+
+@pytest.fixture(scope="module")
+def results(entry, tmp_path_factory):
+    return made_up_results(made_up_study(tmp_path_factory.mktemp("tiny")), entry)
+
+
+def answers(results):
+    """Question → (answer, Δ, paper)."""
+    lines = in_short_lines(MeasuredStudy(results))
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
+    return {row[0].split("?")[0]: tuple(row[1:]) for row in cells[2:]}
+
+
+def rescaled(results, arm, factors):
+    """``results`` in which the arm's associations of each seed are so many times as large."""
+
+    def changed(report, factor):
+        data = report.to_dict()
+        entry = data["measures"]["seat"][0]
+        entry["model"] = scaled(entry["model"], factor)
+        return EvaluationReport.from_dict(data)
+
+    of_arm = {seed: changed(report, factors[seed]) for seed, report in results.reports[arm].items()}
+    return dataclasses.replace(results, reports=results.reports | {arm: of_arm})
+
+
+def mean_change(results, arm):
+    """Δ mean |d| from the original, by hand."""
+
+    def mean(name, seed):
+        return results.reports[name][seed].measures["seat"][0]["model"]["mean_absolute_effect_size"]
+
+    seeds = results.reports[arm]
+    return sum(mean(arm, seed) - mean("original", seed) for seed in seeds) / len(seeds)
+
+
+def test_every_question_has_its_answer_and_number(results):
+    found = answers(results)
+    assert found["Does distilling on the teacher's logits (L_ce) raise it"][0] == "**yes**"
+    assert found["Does distilling on the teacher's logits (L_ce) raise it"][2] == "−0.300"
+    said, change, _ = found["Does the proposed gender mixup lower it"]
+    assert said == "**yes**"
+    assert float(change.split(" ")[0].replace("−", "-")) == pytest.approx(mean_change(results, "proposed"), abs=6e-4)
+    assert found["Is what it lowers about gender"][0] == "**yes**"
+    assert found["Do shallower students show more of it"][0].startswith("**yes**")
+    cost = found["Does the mixup cost masked-LM loss"]
+    assert cost[0] == "**yes**" and float(cost[1].split(" ")[0]) == pytest.approx(COSTS["proposed"], abs=0.01)
+
+
+def test_only_treatments_are_named_as_lowering_it_most(results):
+    said, changes, _ = answers(results)["What lowers it most"]
+    assert said == "*mlm + cos* and *mixup (proposed)*"  # not the four-layer student, whose change is larger
+    assert [float(one.split(" ")[0].replace("−", "-")) for one in changes.split("; ")] == [
+        pytest.approx(mean_change(results, arm), abs=6e-4) for arm in ("mlm-cos", "proposed")
+    ]
+
+
+def test_the_answer_turns_with_the_numbers(results):
+    found = answers(rescaled(results, "proposed", dict.fromkeys(range(4), 2.0)))
+    assert found["Does the proposed gender mixup lower it"][0].startswith("**no, it raises it**")
+    assert found["Is what it lowers about gender"][0] != "**yes**"
+
+
+def test_what_scatters_cannot_be_told(results):
+    found = answers(rescaled(results, "proposed", {0: 0.5, 1: 2.0, 2: 0.9, 3: 1.7}))
+    assert found["Does the proposed gender mixup lower it"][0] == "cannot be told"
+    assert found["What lowers it most"][0] == "*mlm + cos*"
+
+
+def test_questions_whose_arms_were_not_run_are_left_out(results):
+    alone = dataclasses.replace(results, reports={"original": results.reports["original"]})
+    assert list(answers(alone)) == ["Do plain students show more of the association than their teacher"]
