@@ -14,7 +14,7 @@ from evenhand.evaluation.hardware import hardware
 from evenhand.launch.distillability.grid_job import GridJob
 from evenhand.launch.distillability.models import DISTILLED, GridModel
 from evenhand.launch.process_group import settings_here
-from evenhand.launch.study.planning.busy_clock import BusyClock
+from evenhand.launch.study.planning.busy_clock import BusyClock, threads_of_runs
 from evenhand.launch.study.planning.rates import BUSY, RatesFile
 from evenhand.launch.task_data import TaskData, load_task_data
 from evenhand.launch.task_student import NewStudent, new_student
@@ -24,7 +24,7 @@ from evenhand.trainer.classifier_fit import predicted_log_probs
 from evenhand.trainer.device_support import device_type
 from evenhand.trainer.task_objective import TaskObjective
 
-WARM_UP, STEPS = 2, 6
+WARM_UP, STEPS = 3, 12
 """Optimiser steps that a timing lets pass, and that it times."""
 PREDICTED = 64
 """Examples that a timing of predictions takes."""
@@ -82,10 +82,11 @@ def print_grid_plan(job: GridJob, at_a_time: int) -> None:
     machine = hardware(torch.device(device))
     file = RatesFile(job.directory.path / "rates.json", machine)
     missing = job.missing()
-    plans = [
-        _task_plan(name, [model for model in job.models if model.task == name], missing, file)
-        for name in job.grid.tasks
-    ]
+    with threads_of_runs(job.environment):
+        plans = [
+            _task_plan(name, [model for model in job.models if model.task == name], missing, file)
+            for name in job.grid.tasks
+        ]
     print("\n".join(plan_lines(job, plans, at_a_time, machine)))
 
 
@@ -159,7 +160,7 @@ class _Timer:
     def of(self, model: GridModel) -> ModelTime:
         recipe, size, teacher = self.usual, model.size, model.teacher_size
         of_teacher = None if teacher is None else repr(self.of_size[teacher])
-        sizes = [recipe.task.data, recipe.training, repr(self.of_size[size]), of_teacher]
+        sizes = [recipe.task.data, recipe.training, repr(self.of_size[size]), of_teacher, torch.get_num_threads()]
         what = f"{self.task}: {size}" if teacher is None else f"{self.task}: {teacher} to {size}"
         if not self.file.known(what, sizes):
             print(f"plan: timing {what} …", file=sys.stderr, flush=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
 import torch
+
+from evenhand.trainer.device_support import device_type
 
 IDLE = 0.1
 """Share of the machine's processors that is left idle while others take nothing away from a computation."""
@@ -62,3 +67,22 @@ class BusyClock:
         idle = (psutil.cpu_times().idle - self._idle) / (wall * self._cores) if wall > 0 else 1.0
         crowded = self._on_cpu and idle < IDLE and 0 < own < wall
         return Took(wall, own if crowded else wall)
+
+
+@contextmanager
+def threads_of_runs(environment: Mapping[str, str]) -> Iterator[int]:
+    """The threads that a training will have, for what is timed within; gives how many trainings run at a time on the machine's cores.
+
+    Args:
+        environment: variables that trainings are started with; ``OMP_NUM_THREADS`` counts, on a machine without a GPU.
+    """
+    before = torch.get_num_threads()
+    threads = environment.get("OMP_NUM_THREADS", "")
+    try:
+        if threads.isdigit() and int(threads) > 0 and device_type() == "cpu":
+            torch.set_num_threads(int(threads))
+            yield max(1, (os.cpu_count() or 1) // int(threads))
+        else:
+            yield 1
+    finally:
+        torch.set_num_threads(before)

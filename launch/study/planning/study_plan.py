@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import yaml
 
 from evenhand.launch.accelerate_plan import find_config
@@ -17,6 +14,7 @@ from evenhand.launch.cohort_directory import SHARED
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.study.cells import Cell
 from evenhand.launch.study.execution import StudyJob
+from evenhand.launch.study.planning.busy_clock import threads_of_runs
 from evenhand.launch.study.planning.calibration import precision_here
 from evenhand.launch.study.planning.finished_cells import finished_cells
 from evenhand.launch.study.planning.ground import ground_of
@@ -142,7 +140,7 @@ def make_plan(job: StudyJob) -> Plan:
     """Count what is missing and how long it takes; what is not known is timed first, minutes at most."""
     study, directory = job.study, job.directory
     launched = _launched(study.settings.accelerate)
-    with _threads(job.environment) as at_a_time:
+    with threads_of_runs(job.environment) as at_a_time:
         cells = [_here(cell, launched) for cell in job.cells()]
         times = _times(job, launched)
         if cells:
@@ -189,21 +187,6 @@ def _wants_gpu(study: Study, launched: Mapping, recipes: Sequence[Recipe]) -> st
         gpus = f"{processes} GPUs" if processes > 1 else "a GPU"
         return f"this scale trains on {gpus} (accelerate config {study.settings.accelerate}), and torch finds none here"
     return next(filter(None, (precision_here(recipe.training) for recipe in recipes)), "")
-
-
-@contextmanager
-def _threads(environment: Mapping[str, str]) -> Iterator[int]:
-    """The threads that a training will have; gives how many trainings run at a time on the machine's cores."""
-    before = torch.get_num_threads()
-    threads = environment.get("OMP_NUM_THREADS", "")
-    try:
-        if threads.isdigit() and int(threads) > 0 and device_type() == "cpu":
-            torch.set_num_threads(int(threads))
-            yield max(1, (os.cpu_count() or 1) // int(threads))
-        else:
-            yield 1
-    finally:
-        torch.set_num_threads(before)
 
 
 def _here(cell: Cell, launched: Mapping) -> Cell:
