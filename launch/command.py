@@ -378,10 +378,16 @@ def _doctor(options: argparse.Namespace) -> int:
             raise ValueError("--settings needs a recipe before it.")
         return doctor()
     from evenhand.launch.evaluate import evaluation_section
-    from evenhand.launch.recipe import load_recipe
+    from evenhand.launch.recipe import load_any_recipe
+    from evenhand.launch.task_recipe import TaskRecipe
 
+    recipe = load_any_recipe(options.recipe, options.overrides)
+    if options.settings and isinstance(recipe, TaskRecipe):
+        raise ValueError(
+            "--settings replaces measures of masked text; a task recipe has its own in the section evaluation."
+        )
     section = evaluation_section("", (), options.settings) if options.settings else None
-    return doctor(load_recipe(options.recipe, options.overrides), section)
+    return doctor(recipe, section)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from evenhand.trainer.device_support import computes_bf16, deepspeed_advice, ker
 
 if TYPE_CHECKING:
     from evenhand.launch.recipe import EvaluationSection, Recipe
+    from evenhand.launch.task_recipe import TaskRecipe
 
 GIB = 2**30
 
@@ -31,7 +32,7 @@ class Finding:
     advice: str = ""
 
 
-def doctor(recipe: Recipe | None = None, evaluation: EvaluationSection | None = None) -> int:
+def doctor(recipe: Recipe | TaskRecipe | None = None, evaluation: EvaluationSection | None = None) -> int:
     """Print the findings, with a ``recipe`` also what it needs where there is no network; always 0, because a gap is no failure."""
     findings = [*examine(), *_needs(recipe, evaluation)]
     width = max(len(finding.subject) for finding in findings)
@@ -49,12 +50,15 @@ def examine() -> list[Finding]:
     return [*_versions(), *_devices(), _precision(), _processes(), _deepspeed(), _memory(), _disk(), _minilm(), _hub()]
 
 
-def _needs(recipe: Recipe | None, evaluation: EvaluationSection | None) -> list[Finding]:
+def _needs(recipe: Recipe | TaskRecipe | None, evaluation: EvaluationSection | None) -> list[Finding]:
     if recipe is None:
         return []
-    from evenhand.launch.recipe_needs import recipe_needs  # slow to import, as the evaluators are
+    # slow to import, as the evaluators are
+    from evenhand.launch.recipe_needs import recipe_needs
+    from evenhand.launch.task_needs import task_needs
+    from evenhand.launch.task_recipe import TaskRecipe
 
-    return recipe_needs(recipe, evaluation)
+    return task_needs(recipe) if isinstance(recipe, TaskRecipe) else recipe_needs(recipe, evaluation)
 
 
 def _versions() -> list[Finding]:

