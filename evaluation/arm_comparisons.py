@@ -10,7 +10,7 @@ Several arms that are draws of one thing can stand together: a *pool* has, for e
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
@@ -106,6 +106,7 @@ def compare_arms(
     pairs: Sequence[tuple[str, str]],
     mlm_losses: Mapping[str, Mapping[int, float]] | None = None,
     pools: Mapping[str, Sequence[str]] | None = None,
+    same_text: Callable[[str, str, int], bool] = lambda arm, against, seed: True,
 ) -> dict[tuple[str, str], ArmComparison]:
     """Every pair of arms that have a seed in common, corrected by Holm's method over all of them.
 
@@ -116,6 +117,7 @@ def compare_arms(
         pairs: (arm, baseline), each once, of arms or pools; a pair without a common seed is left out.
         mlm_losses: arm → seed → held-out masked-LM loss, in nats per masked token.
         pools: name → arms whose mean it is, seed by seed, over those that have the seed. Its comparisons have no single tests.
+        same_text: whether two arms' losses of a seed were taken on the same masked tokens; a pair of which they were not has no change of loss.
 
     Returns:
         By (arm, baseline).
@@ -132,7 +134,8 @@ def compare_arms(
             sides = [[of_arm[seed] for seed in seeds] for of_arm in draws]
             pooled = arm in pools or against in pools
             of_seat = _pooled(*sides) if pooled else _of_arms(*([draw[0] for draw in side] for side in sides))
-            loss = _loss_change(losses.get(arm, {}), losses.get(against, {}), seeds)
+            alike = [seed for seed in seeds if same_text(arm, against, seed)]
+            loss = _loss_change(losses.get(arm, {}), losses.get(against, {}), alike)
             compared[arm, against] = ArmComparison(arm, against, tuple(seeds), *of_seat, loss)
     return _corrected(compared)
 

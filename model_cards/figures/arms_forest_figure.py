@@ -89,7 +89,14 @@ def draw_arms_forest_figure(
     for tick, (_, _, stands_out) in zip(axes.get_yticklabels(), ticks, strict=True):
         tick.set_fontweight("bold" if stands_out else "normal")
     axes.tick_params(axis="y", length=0)
-    _write(axes, 1, len(lines) - 0.35, f"Δ and {100 * level:g} % interval, seeds", fontsize=8, color="#444444")
+    _write(
+        axes,
+        1,
+        len(lines) - 0.35,
+        f"Δ, {100 * level:g} % interval (words and seeds); seeds",
+        fontsize=8,
+        color="#444444",
+    )
     notes = ["shaded: too small to be detected with 80 % power"]
     notes += [f"[{number}] against: {plain(other)}" for number, other in enumerate(others, start=1)]
     axes.set_xlabel("\n".join([f"Δ mean |d| from: {plain(baseline)} (left: less association)", *notes]), fontsize=9)

@@ -14,6 +14,7 @@ from evenhand.launch.study.page.output_embedding_numbers import (
     OutputPair,
     changes,
     changes_by_seed,
+    disagreement,
     numbers_of,
     output_pairs,
     together,
@@ -62,7 +63,7 @@ def test_names_terms_distances_and_loss_are_compared():
 
 def verdicts(results):
     by_seed = changes_by_seed(results, OutputPair("hidden", "plain"))
-    return {one.explanation.name: one.verdict for one in judge(by_seed)}
+    return {one.explanation.name: one.verdict for one in judge([by_seed])}
 
 
 def test_explanations_are_judged_by_what_was_put_in():
@@ -124,7 +125,7 @@ def test_the_rule_of_verdicts(stays, low, high, p, expected):
 def test_holm_is_over_all_explanations():
     results = results_of({"numerator": 0.029}, {}, n=5)
     by_seed = changes_by_seed(results, OutputPair("hidden", "plain"))
-    judged = judge(by_seed)
+    judged = judge([by_seed])
     p = {
         one.explanation.name: stats.ttest_1samp(
             [change[one.explanation.quantity] for change in by_seed.values()], 0
@@ -176,6 +177,34 @@ def test_pairs_are_averaged_over_seeds_that_all_of_them_have():
     assert list(overall) == [0, 1, 2] and overall[0]["cosine"] == pytest.approx(0.075)
     cells = row_of(output_embedding_section(results), "mean cosine of sentence vectors")
     assert [cell.split(" ")[0] for cell in cells[1:4]] == ["+0.1000", "+0.0500", "+0.0750"]
+
+
+def test_watching_an_arm_while_it_trains_does_not_part_it_from_its_pair():
+    watched = ARMS["hidden"] | {"watch": {"every_steps": 10, "measures": {"seat": {}}}}
+    assert output_pairs(make_study(ARMS | {"hidden": watched})) == output_pairs(make_study())
+
+
+def test_pairs_that_change_a_number_in_opposite_ways_get_no_common_verdict():
+    one = results_of({"word": 0.2, "cosine": 0.6}, {"word": 0.3, "cosine": 0.5})
+    two = results_of({"word": 0.4, "cosine": 0.6}, {"word": 0.3, "cosine": 0.5}, arms=("all", "proposed"))
+    results = StudyResults(one.study, {**one.reports, **two.reports})
+    by_pair = [changes_by_seed(results, pair) for pair in output_pairs(results.study)]
+    apart = disagreement(by_pair, "word")
+    differences = [by_pair[0][seed]["word"] - by_pair[1][seed]["word"] for seed in by_pair[0]]
+    assert apart.p_value == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    found = {one.explanation.quantity: one for one in judge(by_pair)}
+    assert found["word"].verdict == "pairs disagree" and found["cosine"].verdict == "supported"
+    assert [math.exp(one.difference) for one in found["word"].of_pairs] == pytest.approx([2 / 3, 4 / 3], rel=0.02)
+    text = "\n".join(output_embedding_section(results))
+    assert "**pairs disagree**" in text and "It depends on what else is mixed" not in text
+
+
+def test_whether_there_is_a_rise_is_said_pair_by_pair_where_they_disagree():
+    one = results_of({"numerator": 0.027}, {"numerator": 0.03})
+    two = results_of({"numerator": 0.033}, {"numerator": 0.03}, arms=("all", "proposed"))
+    results = StudyResults(one.study, {**one.reports, **two.reports})
+    text = "\n".join(output_embedding_section(results))
+    assert "It depends on what else is mixed" in text and "The paper's rise does not appear" not in text
 
 
 def test_what_is_missing_is_said():

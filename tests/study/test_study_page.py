@@ -160,7 +160,7 @@ def test_the_summary_answers_from_the_numbers(text):
         "the student's inputs" in summary and "Whether mixing unrelated word pairs in the same way changes" in summary
     )
     assert "the effect **is about gender**" in summary
-    assert "Deeper students have **less** measured bias" in summary
+    assert "Deeper students **may** have **less** measured bias" in summary
     assert "**What cannot be told**" in summary
 
 
@@ -328,11 +328,7 @@ def test_comparisons_with_the_teacher_carry_p_and_what_could_have_been_found(dat
     found = {name: arm["from_teacher"] for name, arm in data["arms"].items() if arm["from_teacher"]}
     own = {name: judged["p_value"] for name, judged in found.items() if not data["arms"][name]["same_students_as"]}
     assert holm(own) == {name: found[name]["p_value_holm"] for name in own}
-    headline = next(
-        line
-        for line in data["summary"]
-        if "of the teacher" in line or "than its teacher" in line or "teacher's" in line
-    )
+    headline = next(line for line in data["summary"] if "of its teacher" in line or "than its teacher" in line)
     assert "p (Holm)" in headline and f"detectable {number(found['original']['detectable'], signed=False)}" in headline
     assert "Δ from its teacher, words and seeds | p (Holm) | detectable |" in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evenhand.evaluation.arm_comparisons import Judgement
+from evenhand.evaluation.sweeps import Sweep
 from evenhand.launch.page_text import interval, listed, plural
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
@@ -63,6 +64,12 @@ def is_core(measured: MeasuredStudy, arm: str) -> bool:
     if arm == measured.roles.pool:
         return all(measured.study.arms[name].core for name in measured.roles.controls)
     return measured.study.arms[arm].core or measured.study.arms[measured.name_of(arm)].core
+
+
+def is_firm(sweep: Sweep) -> bool:
+    """Whether a slope that differs from 0 over seeds is borne out over the values of the sweep too: the interval of r leaves out 0."""
+    ends = sweep.r_interval
+    return ends is not None and (ends[0] > 0 or ends[1] < 0)
 
 
 def paper_change(measured: MeasuredStudy, arm: str, against: str) -> float | None:

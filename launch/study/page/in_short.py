@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.launch.page_text import ABSENT, interval, listed, table
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.control_text import about_gender
-from evenhand.launch.study.page.findings import answer, label_of, of_family, paper_change
+from evenhand.launch.study.page.findings import answer, is_firm, label_of, of_family, paper_change
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import difference
+from evenhand.launch.study.page.planted_changes import REFERENCE, TEACHER, planted_changes, planted_groups
 from evenhand.launch.study.page.printed import printed_correlation
 from evenhand.launch.study.page.roles import MIXED_PARTS
 
@@ -29,22 +33,64 @@ _LARGEST = 3
 """Arms that are named as lowering it most."""
 
 
+class _Row:
+    """A question with its answer, number and what the paper has; on a planted scale also what became of each planted strength."""
+
+    def __init__(
+        self, question: str, said: str, number: str, paper: str = ABSENT, planted: tuple[str, str] | None = None
+    ):
+        self.cells, self.planted = [question, said, number, paper], planted
+
+
 def in_short_lines(measured: MeasuredStudy) -> list[str]:
     """The section ``In short``; questions whose arms were not run are left out, and the section where none was."""
-    rows = [
-        row for rows in (_teacher, _soft_targets, _mixups, _control, _depth, _cost, _most) for row in rows(measured)
-    ]
+    questions = (_teacher, _soft_targets, _mixups, _control, _depth, _cost, _most)
+    rows = [row for question in questions for row in question(measured)]
     if not rows:
         return []
-    header = ["question", "answer", "Δ mean \\|d\\|, words and seeds", "paper, one run each"]
-    return ["## In short", "", *table(header, rows, 2)]
+    header = ["question", "answer", "Δ mean \\|d\\|, over words and seeds unless said", "paper, one run each"]
+    planted = [group for group in planted_groups(measured.results.planted or {}) if group.strength]
+    changes = planted_changes(measured) if planted else {}
+    header += [f"Δd over seeds where {number(group.strength, digits=2)} was planted" for group in planted]
+    cells = [[*row.cells, *(_planted(changes, group, row.planted) for group in planted)] for row in rows]
+    return ["## In short", "", *table(header, cells, 2), *_note(measured, bool(planted))]
 
 
-def _compared(measured: MeasuredStudy, question: str, words: dict[str, str], name: str) -> list[str]:
+def _note(measured: MeasuredStudy, planted: bool) -> list[str]:
+    text = (
+        'Answers are those after Holm\'s correction over all comparisons of the page. *Cannot be told* is no "no": what the interval leaves out is '
+        "excluded, and nothing else."
+    )
+    if planted:
+        text += (
+            " Where the truth was planted, the seeds cover all that is random, so the last columns are the sharper ones: the sign is that of the planted "
+            "association, ▼ less and ▲ more of it where the change holds after the correction over strengths and arms."
+        )
+    return [text, ""]
+
+
+def _planted(changes: Mapping, group, which: tuple[str, str] | None) -> str:
+    judged: Judgement | None = None if which is None else changes.get((group, *which))
+    if judged is None or judged.difference is None:
+        return ABSENT
+    mark = {"better": " ▼", "worse": " ▲"}.get(judged.verdict, "") if judged.holds is not False else ""
+    return difference(judged) + mark
+
+
+def _paper(measured: MeasuredStudy, name: str) -> str:
+    """The paper's Δ, and whether the interval leaves it out."""
+    change, judged = paper_change(measured, name, measured.reference_of(name)), of_family(measured, name)
+    if change is None:
+        return ABSENT
+    outside = judged is not None and judged.low is not None and not judged.low <= change <= judged.high
+    return number(change) + (", excluded" if outside else "")
+
+
+def _compared(measured: MeasuredStudy, question: str, words: dict[str, str], name: str) -> _Row:
     """A row on one arm against what it is compared with."""
-    change = paper_change(measured, name, measured.reference_of(name))
-    paper = ABSENT if change is None else number(change)
-    return [question, words[answer(measured, name)], difference(of_family(measured, name)), paper]
+    own = measured.name_of(name)
+    said = words[answer(measured, name)]
+    return _Row(question, said, difference(of_family(measured, name)), _paper(measured, name), (own, REFERENCE))
 
 
 def _own(measured: MeasuredStudy) -> list[str]:
@@ -58,23 +104,24 @@ def _own(measured: MeasuredStudy) -> list[str]:
     ]
 
 
-def _teacher(measured: MeasuredStudy) -> list[list[str]]:
+def _teacher(measured: MeasuredStudy) -> list[_Row]:
     change = measured.from_teachers.get(measured.study.baseline)
     if change is None or change.difference is None:
         return []
     said = _AGAINST_TEACHER.get(change.verdict, _UNKNOWN)
     if said is not _UNKNOWN and change.holds is False:
         said = f"perhaps {'more' if change.verdict == 'worse' else 'less'}; the correction takes it back"
-    return [["Do plain students show more of the association than their teacher?", said, difference(change), ABSENT]]
+    question = "Do plain students show more of the association than their teacher?"
+    return [_Row(question, said, difference(change), planted=(measured.study.baseline, TEACHER))]
 
 
-def _soft_targets(measured: MeasuredStudy) -> list[list[str]]:
+def _soft_targets(measured: MeasuredStudy) -> list[_Row]:
     question = "Does distilling on the teacher's logits (L_ce) raise it? Δ: without it"
     names = [name for name in _own(measured) if measured.roles.only_terms_changed(name) == ("ce",)]
     return [_compared(measured, question, _RAISES, name) for name in names]
 
 
-def _mixups(measured: MeasuredStudy) -> list[list[str]]:
+def _mixups(measured: MeasuredStudy) -> list[_Row]:
     """The proposed mixup, then its parts that are core arms."""
     proposed = measured.roles.proposed
     names = [] if proposed is None or measured.comparison(proposed) is None else [proposed]
@@ -93,7 +140,7 @@ def _mixup_question(measured: MeasuredStudy, name: str) -> str:
     return f"Does mixing {listed(parts)} alone?" if len(parts) == 1 else f"Does mixing {listed(parts)}?"
 
 
-def _control(measured: MeasuredStudy) -> list[list[str]]:
+def _control(measured: MeasuredStudy) -> list[_Row]:
     name, control = measured.roles.proposed, measured.roles.control
     if name is None or control is None or measured.comparison(name, control) is None:
         return []
@@ -101,11 +148,11 @@ def _control(measured: MeasuredStudy) -> list[list[str]]:
     words = "**yes**" if "**is about gender**" in said else "**no**" if "**not** about gender" in said else _UNKNOWN
     if "**may be about gender**" in said:
         words = _LOWERS["perhaps less"]
-    question = "Is what it lowers about gender? Δ: gender pairs against unrelated ones"
-    return [[question, words, difference(of_family(measured, name, control)), ABSENT]]
+    question = "Is it about gender: do gender pairs lower it more than unrelated ones?"
+    return [_Row(question, words, difference(of_family(measured, name, control)))]
 
 
-def _depth(measured: MeasuredStudy) -> list[list[str]]:
+def _depth(measured: MeasuredStudy) -> list[_Row]:
     rows = []
     for section in measured.study.sections:
         layers = {measured.study.arms[name].recipe.student.layers for name in section.arms}
@@ -115,15 +162,16 @@ def _depth(measured: MeasuredStudy) -> list[list[str]]:
             continue
         said = _UNKNOWN
         if sweep.slope.low > 0 or sweep.slope.high < 0:
-            said = "**yes**, with these test words" if sweep.slope.high < 0 else "**no, less**, with these test words"
+            said = "yes" if sweep.slope.high < 0 else "no, less"
+            said = f"**{said}**, with these test words" if is_firm(sweep) else f"perhaps {said}; not corrected"
         slope = f"{number(sweep.slope.mean)} {interval((sweep.slope.low, sweep.slope.high))} a layer, over seeds"
         printed = printed_correlation(section)
         paper = ABSENT if printed is None else f"r = {number(printed, digits=2)}"
-        rows.append(["Do shallower students show more of it?", said, slope, paper])
+        rows.append(_Row("Do shallower students show more of it?", said, slope, paper))
     return rows
 
 
-def _cost(measured: MeasuredStudy) -> list[list[str]]:
+def _cost(measured: MeasuredStudy) -> list[_Row]:
     """What the proposed mixup costs in language quality; the third column is not of d."""
     name = measured.roles.proposed
     comparison = None if name is None else measured.comparison(name)
@@ -131,26 +179,34 @@ def _cost(measured: MeasuredStudy) -> list[list[str]]:
         return []
     loss = comparison.mlm_loss
     words = {"worse": "**yes**", "better": "**no, it gains**"}.get(loss.verdict, _UNKNOWN)
-    rows = [["Does the mixup cost masked-LM loss?", words, f"{difference(loss, 4)} nats, over seeds", ABSENT]]
+    rows = [_Row("Does the mixup cost masked-LM loss?", words, f"{difference(loss, 4)} nats, over seeds")]
     change = glue_changes(measured, name, glue_tasks(measured, [name, measured.study.baseline])).get("mean")
     if change is not None and change.difference is not None:
         words = {"worse": "**yes**", "better": "**no, it gains**"}.get(change.verdict, _UNKNOWN)
         if change.verdict in ("worse", "better") and change.holds is False:
             words = "perhaps; the correction takes it back"
-        rows.append(["Does it cost points on GLUE?", words, f"{difference(change, 2)} points, over seeds", ABSENT])
+        rows.append(_Row("Does it cost points on GLUE?", words, f"{difference(change, 2)} points, over seeds"))
     return rows
 
 
-def _most(measured: MeasuredStudy) -> list[list[str]]:
+def _most(measured: MeasuredStudy) -> list[_Row]:
     """The treatments that are known to lower it, from the largest change."""
     treated = [name for name in _own(measured) if measured.roles.is_treated(name)]
     if not treated:
         return []
-    found = {name: of_family(measured, name) for name in treated if answer(measured, name).startswith("less")}
-    known = sorted(found, key=lambda name: found[name].difference)[:_LARGEST]
-    if not known:
-        return [["What lowers it most?", "nothing that can be told", ABSENT, ABSENT]]
-    changes = "; ".join(difference(found[name]) for name in known)
-    printed = [paper_change(measured, name, measured.reference_of(name)) for name in known]
-    paper = "; ".join(ABSENT if change is None else number(change) for change in printed)
-    return [["What lowers it most?", listed([label_of(measured, name) for name in known]), changes, paper]]
+    answers = {name: answer(measured, name) for name in treated}
+    sure = [name for name, code in answers.items() if code == "less"] or [
+        n for n, code in answers.items() if code == "less here"
+    ]
+    if not sure:
+        return [_Row("What lowers it most?", "nothing that can be told", ABSENT)]
+    known = sorted(sure, key=lambda name: of_family(measured, name).difference)[:_LARGEST]
+    here = "" if answers[known[0]] == "less" else ", with these test words"
+    changes = "; ".join(difference(of_family(measured, name)) + _price(measured, name) for name in known)
+    paper = "; ".join(_paper(measured, name) for name in known)
+    return [_Row("What lowers it most?", listed([label_of(measured, name) for name in known]) + here, changes, paper)]
+
+
+def _price(measured: MeasuredStudy, name: str) -> str:
+    loss = measured.comparison(name).mlm_loss
+    return "" if loss is None else f" at {number(loss.difference)} nats"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,10 +189,16 @@ class MeasuredStudy:
         comparison = self.comparison(arm, against)
         if comparison is None:
             return None
-        losses = self._comparable_losses()
-        one, other = (losses.get(name, {}) for name in (comparison.arm, comparison.against))
+        one, other = (self.losses.get(name, {}) for name in (comparison.arm, comparison.against))
         changes = dict(zip(comparison.seeds, comparison.families[GENDER].of_seeds, strict=True))
-        seeds = [seed for seed, change in changes.items() if change is not None and seed in one and seed in other]
+        seeds = [
+            seed
+            for seed, change in changes.items()
+            if change is not None
+            and seed in one
+            and seed in other
+            and self.same_text(comparison.arm, comparison.against, seed)
+        ]
         if not seeds or comparison.mlm_loss is None:
             return None
         return ratio_of_means([changes[seed] for seed in seeds], [one[seed] - other[seed] for seed in seeds])
@@ -224,21 +231,24 @@ class MeasuredStudy:
         pairs = [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
         results = {name: arm.seat(which) for name, arm in self.arms.items()}
         pools = {self.roles.pool: self.roles.controls} if self.roles.pool else {}
-        return compare_arms(results, pairs, self._comparable_losses(), pools)
+        return compare_arms(results, pairs, self.losses, pools, self.same_text)
 
-    def _comparable_losses(self) -> dict[str, dict[int, float]]:
-        """Losses on the text that the baseline's were taken on: an arm with other documents held out has none that could be compared."""
-        base = {seed: _held_out(report) for seed, report in self.arms[self.study.baseline].reports.items()}
-        losses = {
-            name: {
-                seed: loss
-                for seed, loss in arm.losses().items()
-                if seed in base and _held_out(arm.reports[seed]) == base[seed]
-            }
-            for name, arm in self.arms.items()
-        }
+    @cached_property
+    def losses(self) -> dict[str, dict[int, float]]:
+        """Held-out masked-LM loss by arm, or pool of draws, and seed."""
+        losses = {name: arm.losses() for name, arm in self.arms.items()}
         pools = {self.roles.pool: pooled_losses(losses, self.roles.controls)} if self.roles.pool else {}
         return losses | pools
+
+    def same_text(self, one: str, other: str, seed: int) -> bool:
+        """Whether the losses of two arms, or pools, were taken on the same masked tokens, so that their difference says something."""
+        reports = [
+            self.arms[name].reports.get(seed)
+            for arm in (one, other)
+            for name in (self.roles.controls if arm == self.roles.pool else [arm])
+        ]
+        there = [report for report in reports if report is not None]
+        return all(same_targets(there[0], report) for report in there[1:])
 
 
 def mean_teacher(measured: MeasuredStudy, which: int = 0) -> dict[str, object] | None:
@@ -260,21 +270,33 @@ def teacher_loss(measured: MeasuredStudy) -> float | None:
 def unigram_loss(measured: MeasuredStudy) -> float | None:
     """Mean over seeds of the loss of guessing by frequency on the held-out targets of the baseline's students, as the reports of any arm
     with the same targets have it; ``None`` where none has."""
-    base = {seed: _held_out(report) for seed, report in measured.arms[measured.study.baseline].reports.items()}
+    base = measured.arms[measured.study.baseline].reports
     known: dict[int, list[float]] = {}
     for arm in measured.arms.values():
         for seed, report in arm.reports.items():
             found = ((report.training or {}).get("held_out_mlm_loss") or {}).get("unigram")
-            if found is not None and seed in base and _held_out(report) == base[seed]:
+            if found is not None and seed in base and same_targets(report, base[seed]):
                 known.setdefault(seed, []).append(found)
     return float(np.mean([np.mean(losses) for losses in known.values()])) if known else None
 
 
-def _held_out(report: EvaluationReport) -> tuple:
-    training = report.training or {}
-    return training.get("corpus", {}).get("held_out_sequences"), (training.get("held_out_mlm_loss") or {}).get(
-        "n_targets"
-    )
+def same_targets(one: EvaluationReport, other: EvaluationReport) -> bool:
+    """Whether two students' held-out losses were taken on the same masked tokens.
+
+    Equal counts do not tell: counterfactual augmentation exchanges words of the held-out text too. One teacher's loss does, where both had it.
+    """
+    records = [(report.training or {}).get("held_out_mlm_loss") or {} for report in (one, other)]
+    counts = [
+        ((report.training or {}).get("corpus", {}).get("held_out_sequences"), record.get("n_targets"))
+        for report, record in zip((one, other), records, strict=True)
+    ]
+    if counts[0] != counts[1]:
+        return False
+    teachers = [((report.training or {}).get("teacher") or {}).get("weights_sha256") for report in (one, other)]
+    losses = [record.get("teacher") for record in records]
+    if teachers[0] != teachers[1] or None in losses:
+        return True
+    return math.isclose(losses[0], losses[1], rel_tol=1e-5)
 
 
 def _measured_arms(results: StudyResults) -> dict[str, MeasuredArm]:

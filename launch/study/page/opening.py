@@ -73,9 +73,11 @@ def _losses(measured: MeasuredStudy) -> list[str]:
 
 def _state(measured: MeasuredStudy) -> str:
     counts = measured.counts
-    text = (
-        f"- Students: {counts['measured']:,} of {counts['wanted']:,} measured, in {plural(len(measured.arms), 'arm')}"
+    own = [name for name, arm in measured.arms.items() if arm.same_as is None]
+    same = (
+        f" ({len(measured.arms) - len(own)} more are the same as one of these)" if len(own) < len(measured.arms) else ""
     )
+    text = f"- Students: {counts['measured']:,} of {counts['wanted']:,} measured, in {plural(len(own), 'arm')}{same}"
     rest = [
         f"**{counts[key]:,} {words}**"
         for key, words in (("failed", "failed"), ("missing", "not run yet"))
@@ -96,6 +98,8 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         f"- SEAT with {code(entry['pooling'])} pooling on {markdown(source)}. d keeps its sign; mean \\|d\\| is over the six gender tests C6 to C8b. Lower is less measured association.",
         "- Arms are paired by seed: same teacher, same first weights where the depth is the same, same order of data, same masks. Intervals are at 95 %. Those over *words and seeds* say what would hold for "
         "other words and other trainings; those over *seeds alone* what would hold for other trainings measured with these very words.",
+        "- Mean \\|d\\| has no sign, so noise in the words adds to it, and to a small \\|d\\| more than to a large one. Intervals over words and seeds are centred on what the jackknife leaves of it without "
+        "that, and widened to the number itself where they would leave it out: a number near an end of its interval, or an interval over seeds alone that reaches further, is no mistake.",
         f"- Verdicts are on the interval over words and seeds. {RULE} Here less bias counts as better.",
         f"- p (Holm) is corrected over the {plural(measured.tests, 'comparison')} of this page, apart for each family of tests and each kind of interval. A verdict that the correction takes back says so.",
         "- *Detectable* is the true difference that the comparison would have found with 80 % power at the level of 5 %, given the spread that was seen; *with Holm*, at the first step of the correction. "

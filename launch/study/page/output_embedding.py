@@ -10,7 +10,7 @@ import numpy as np
 from evenhand.evaluation.arm_comparisons import ArmComparison, Judgement, compare_arms
 from evenhand.evaluation.stimuli import GENDER_TESTS, LABELS
 from evenhand.launch.results_tables import number, probability
-from evenhand.launch.study.page.output_embedding_explanations import RULE, Judged, judge
+from evenhand.launch.study.page.output_embedding_explanations import RULE, Judged, judge, pairs_disagree
 from evenhand.launch.study.page.output_embedding_numbers import (
     NAMES,
     OutputPair,
@@ -64,7 +64,12 @@ def output_embedding_section(results: StudyResults) -> list[str]:
     lines += [*arms_table(results, list(ready)), *changes_table(results, ready, overall)]
     lines += [*parts_table(results, list(ready)), "### What the numbers say", ""]
     lines += [*_rise(results, ready, overall, [rise[0] for rise in printed.values()]), ""]
-    return [*lines, *_target(results, list(ready)), *_explanations(judge(overall)), ""]
+    return [
+        *lines,
+        *_target(results, list(ready)),
+        *_explanations(results, list(ready), judge(list(ready.values()))),
+        "",
+    ]
 
 
 def printed_rise(results: StudyResults, pair: OutputPair) -> tuple[float, float, float] | None:
@@ -106,7 +111,15 @@ def _rise(
     results: StudyResults, by_pair: Mapping[OutputPair, Mapping], overall: Mapping, printed: Sequence[float]
 ) -> list[str]:
     """Whether there is anything to explain."""
-    lines = [_rise_in_words(judged(overall, "mean"), len(by_pair), len(overall), printed), ""]
+    if pairs_disagree(list(by_pair.values()), "mean"):
+        each = "; ".join(
+            f"{_against(results, pair)} {_interval(judged(by_seed, 'mean'), 'mean')}"
+            for pair, by_seed in by_pair.items()
+        )
+        said = f"**Is there a rise?** It depends on what else is mixed: the pairs of arms change mean \\|d\\| differently, over seeds: {each}."
+    else:
+        said = _rise_in_words(judged(overall, "mean"), len(by_pair), len(overall), printed)
+    lines = [said, ""]
     for pair, comparison in _over_words(results, by_pair).items():
         change = comparison.families["gender"].words_and_seeds
         if change.low is None:
@@ -118,6 +131,10 @@ def _rise(
             f"±{number(change.detectable, False)} would be found with 80 % power)."
         )
     return lines
+
+
+def _interval(found: Judgement, quantity: str) -> str:
+    return estimate(found, quantity) if found.low is not None else number(found.difference)
 
 
 def _rise_in_words(mean: Judgement, n_pairs: int, n_seeds: int, printed: Sequence[float]) -> str:
@@ -173,13 +190,13 @@ def _target(results: StudyResults, pairs: Sequence[OutputPair]) -> list[str]:
     ]
 
 
-def _explanations(explained: Sequence[Judged]) -> list[str]:
+def _explanations(results: StudyResults, pairs: Sequence[OutputPair], explained: Sequence[Judged]) -> list[str]:
     """One line an explanation, and what they come to."""
     lines = ["**Which explanations do the numbers bear out?**", ""]
     by_verdict: dict[str, list[str]] = {}
     for one in explained:
         claim = one.explanation.claim.replace("|d|", "\\|d\\|")
-        lines.append(f"- *{one.explanation.name}*: **{one.verdict}**. {claim}. {_evidence(one)}")
+        lines.append(f"- *{one.explanation.name}*: **{one.verdict}**. {claim}. {_evidence(results, pairs, one)}")
         by_verdict.setdefault(one.verdict, []).append(f"*{one.explanation.name}*")
     told = [f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items()]
     lines += ["", f"Together, {'; '.join(told)}.", "", RULE]
@@ -191,8 +208,14 @@ def _explanations(explained: Sequence[Judged]) -> list[str]:
     return lines
 
 
-def _evidence(one: Judged) -> str:
+def _evidence(results: StudyResults, pairs: Sequence[OutputPair], one: Judged) -> str:
     found, quantity = one.number, one.explanation.quantity
+    if one.of_pairs:
+        each = [
+            f"{_against(results, pair)} {_interval(of_pair, quantity)}"
+            for pair, of_pair in zip(pairs, one.of_pairs, strict=True)
+        ]
+        return f"Measured: {'; '.join(each)}."
     if found.difference is None:
         return "There is no number for it."
     if found.p_value_holm is None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evenhand.evaluation.arm_comparisons import Judgement, corrected_by_holm
-from evenhand.launch.study.page.output_embedding_numbers import judged
+from evenhand.launch.study.page.output_embedding_numbers import disagreement, judged, together
 
 LEVEL = 0.05
 UNCHANGED = math.log(1.1)
 """A distance counts as unchanged where the whole interval of its ratio lies between 1/1.1 and 1.1."""
-VERDICTS = ("supported", "contradicted", "cannot tell", "not measured")
+VERDICTS = ("supported", "contradicted", "cannot tell", "pairs disagree", "not measured")
 RULE = (
     "An explanation that predicts a rise is supported where the 95 % interval of its number lies above zero, contradicted where it lies "
     "below, both after Holm's correction over all explanations at 5 %; the one that predicts no change is supported where the interval "
     "stays within a factor of 1.1 and contradicted where, after the correction, it leaves out 1. Else the numbers cannot tell, which is "
-    "no verdict against it. Support says that what the explanation needs does happen, not that it is the cause."
+    "no verdict against it. Where the pairs change a number differently (a difference of two pairs at 5 % after Holm's correction over them), "
+    "their mean would be true of none of them, and there is no verdict. Support says that what the explanation needs does happen, not that "
+    "it is the cause."
 )
 
 
@@ -81,21 +83,42 @@ EXPLANATIONS = (
 
 @dataclass(frozen=True)
 class Judged:
-    """An explanation with its number over seeds and what follows."""
+    """An explanation with its number over seeds and what follows.
+
+    Args:
+        number: the mean over pairs.
+        of_pairs: each pair's own, where the pairs disagree; else empty.
+    """
 
     explanation: Explanation
     number: Judgement
     verdict: str
+    of_pairs: tuple[Judgement, ...] = ()
 
 
-def judge(by_seed: Mapping[int, Mapping[str, float | None]]) -> list[Judged]:
+def judge(by_pair: Sequence[Mapping[int, Mapping[str, float | None]]]) -> list[Judged]:
     """Every explanation, by `RULE`.
 
     Args:
-        by_seed: changes of each seed, from `output_embedding_numbers.together`.
+        by_pair: changes of each seed of each pair, from `output_embedding_numbers.changes_by_seed`.
     """
-    numbers = corrected_by_holm({one.name: judged(by_seed, one.quantity) for one in EXPLANATIONS})
-    return [Judged(one, numbers[one.name], verdict_on(one, numbers[one.name])) for one in EXPLANATIONS]
+    overall = together(by_pair)
+    numbers = corrected_by_holm({one.name: judged(overall, one.quantity) for one in EXPLANATIONS})
+    return [_judged(one, numbers[one.name], by_pair) for one in EXPLANATIONS]
+
+
+def pairs_disagree(by_pair: Sequence[Mapping[int, Mapping[str, float | None]]], quantity: str) -> bool:
+    """Whether two pairs change a quantity differently, at `LEVEL` after Holm's correction over the differences of pairs."""
+    apart = disagreement(by_pair, quantity)
+    return apart is not None and apart.p_value_holm is not None and apart.p_value_holm <= LEVEL
+
+
+def _judged(explanation: Explanation, number: Judgement, by_pair: Sequence[Mapping]) -> Judged:
+    if number.low is not None and pairs_disagree(by_pair, explanation.quantity):
+        return Judged(
+            explanation, number, "pairs disagree", tuple(judged(one, explanation.quantity) for one in by_pair)
+        )
+    return Judged(explanation, number, verdict_on(explanation, number))
 
 
 def verdict_on(explanation: Explanation, number: Judgement) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
 from evenhand.evaluation import EvaluationReport
-from evenhand.evaluation.arm_comparisons import Judgement, over_seeds
+from evenhand.evaluation.arm_comparisons import Judgement, corrected_by_holm, over_seeds
 from evenhand.evaluation.stimuli import GENDER_TESTS
-from evenhand.launch.recipe import MixupSection
+from evenhand.launch.recipe import MixupSection, decisive_sections
 from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.study_file import Study, StudyArm
 
@@ -53,7 +53,7 @@ def mixed(arm: StudyArm) -> frozenset[str]:
 def _identity(arm: StudyArm, mix: frozenset[str]) -> tuple:
     """What decides the arm's students, as if its mixup mixed ``mix``; without a mixup its options decide nothing."""
     options = replace(arm.recipe.mixup, enabled=True, mix=sorted(mix)) if mix else MixupSection()
-    recipe = dataclasses.asdict(replace(arm.recipe, mixup=options))
+    recipe = decisive_sections(replace(arm.recipe, mixup=options).to_dict())
     return arm.teacher, json.dumps(recipe, sort_keys=True, default=str)
 
 
@@ -176,6 +176,26 @@ def together(by_pair: Sequence[Mapping[int, Mapping[str, float | None]]]) -> dic
         values = {key: [by_seed[seed][key] for by_seed in found] for key in found[0][seed]}
         means[seed] = {key: None if None in of_key else float(np.mean(of_key)) for key, of_key in values.items()}
     return means
+
+
+def disagreement(by_pair: Sequence[Mapping[int, Mapping[str, float | None]]], quantity: str) -> Judgement | None:
+    """How far apart the pairs' changes of a quantity are: of all differences of two pairs, over the seeds that both have, the surest one,
+    corrected by Holm over all of them. A mean over pairs that change it in opposite ways would say what is true of none.
+
+    Returns:
+        ``None`` for fewer than two pairs with numbers of two seeds in common.
+    """
+    found = {}
+    for (i, one), (j, other) in combinations(enumerate(by_pair), 2):
+        seeds = [
+            seed
+            for seed in sorted(one.keys() & other.keys())
+            if None not in (one[seed][quantity], other[seed][quantity])
+        ]
+        if len(seeds) > 1:
+            found[i, j] = over_seeds([one[seed][quantity] - other[seed][quantity] for seed in seeds], better=None)
+    corrected = corrected_by_holm(found)
+    return min(corrected.values(), key=lambda one: one.p_value_holm, default=None)
 
 
 def judged(by_seed: Mapping[int, Mapping[str, float | None]], quantity: str) -> Judgement:

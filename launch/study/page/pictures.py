@@ -7,6 +7,8 @@ from pathlib import Path
 
 from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.launch.page_folder import shown_picture
+from evenhand.launch.page_text import listed
+from evenhand.launch.study.page.findings import label_of
 from evenhand.launch.study.page.glue_section import glue_scores, glue_tasks, mean_of
 from evenhand.launch.study.page.measured import GENDER, MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss
 from evenhand.launch.study.study_file import Section
@@ -81,13 +83,33 @@ def _groups(measured: MeasuredStudy) -> dict[str, str]:
     return groups
 
 
+def _on_one_text(measured: MeasuredStudy) -> dict[str, dict[int, float]]:
+    """Losses on the text that the baseline's were taken on: those on another would not stand on the same axis."""
+    baseline = measured.study.baseline
+    return {
+        name: {
+            seed: loss
+            for seed, loss in of_seeds.items()
+            if seed in measured.arms[baseline].reports and measured.same_text(name, baseline, seed)
+        }
+        for name, of_seeds in ((name, arm.losses()) for name, arm in measured.arms.items())
+    }
+
+
 def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
     """Bias against held-out loss, and against GLUE where two arms or more were measured on the same tasks."""
     lines = []
-    losses = {name: arm.losses() for name, arm in measured.arms.items()}
+    losses = _on_one_text(measured)
     points = _points(measured, losses, teacher_loss(measured))
     if len(points) > 1:
         lines += _tradeoff_picture(points, HELD_OUT_LOSS, folder, "tradeoff_loss.png")
+        left_out = [
+            label_of(measured, name)
+            for name, arm in measured.arms.items()
+            if arm.losses() and not losses[name] and arm.same_as is None
+        ]
+        if left_out:
+            lines += [f"Not in this picture, because their loss was taken on other text: {listed(left_out)}.", ""]
     fine_tuned = [name for name, arm in measured.arms.items() if glue_scores(arm)]
     tasks = glue_tasks(measured, fine_tuned)
     if tasks:

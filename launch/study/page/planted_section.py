@@ -30,7 +30,10 @@ def planted_lines(measured: MeasuredStudy) -> list[str]:
         "",
         "Each seed has a corpus of its own with these associations in it, a teacher trained on that corpus, and a student of every arm: "
         "the seeds cover all that is random here. Where nothing was planted, a mean of |d| stands in place of the signed d, and it is not 0 "
-        "even without any association, because noise has no sign left in it.".replace("|", "\\|"),
+        "even without any association, because noise has no sign left in it. What was planted is a difference of shares, not a d: with +0.80 the share of male words beside words of the first set (career) "
+        "is 80 points above that beside words of the second (family). d, in units of a standard deviation, is larger.".replace(
+            "|", "\\|"
+        ),
         "",
         *_measured_table(measured, groups),
         *_ceiling_note(measured, groups),

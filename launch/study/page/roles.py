@@ -65,7 +65,7 @@ class Roles:
         if reference is None:
             return ()
         terms = self._terms_without(name)
-        changed = self._differences(name, reference)
+        changed = self.differences(name, reference)
         return terms if changed == {("objective", f"alpha_{term}") for term in terms} else ()
 
     def only_mixing(self, name: str) -> frozenset[str]:
@@ -78,7 +78,7 @@ class Roles:
         own_manner = any(
             getattr(mixup, key) != value for key, value in vars(usual).items() if key not in ("enabled", "mix")
         )
-        elsewhere = any(section != "mixup" for section, _ in self._differences(name, reference))
+        elsewhere = any(section != "mixup" for section, _ in self.differences(name, reference))
         return frozenset() if own_manner or elsewhere else frozenset(mixup.mix)
 
     @cached_property
@@ -140,7 +140,7 @@ class Roles:
         if any(own and own != other for own, other in weights):
             return False
         ignored = {("objective", term) for term in TERMS} | {("corpus", "cda"), ("corpus", "cda_pairs")}
-        changed = self._differences(name, plain) - ignored
+        changed = self.differences(name, plain) - ignored
         return all(section in (*TRANSFORMS, _TEACHER[0]) for section, _ in changed)
 
     def _terms_without(self, name: str) -> tuple[str, ...]:
@@ -148,8 +148,8 @@ class Roles:
         missing = [term for term in TERMS if self._weight(self.study.baseline, term) and not self._weight(name, term)]
         return tuple(term.removeprefix("alpha_") for term in missing)
 
-    def _differences(self, name: str, other: str) -> set[tuple[str, str]]:
-        """(section, key) in which two recipes differ, and ``_TEACHER`` for another teacher."""
+    def differences(self, name: str, other: str) -> set[tuple[str, str]]:
+        """(section, key) in which the recipes of two arms differ; ``("teacher of the study", "")`` stands for another teacher."""
         one, two = self._recipes[name], self._recipes[other]
         return {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)}
 

@@ -23,6 +23,7 @@ from evenhand.launch.study.page.pictures import (
 from evenhand.launch.study.page.planted_section import planted_lines
 from evenhand.launch.study.page.ratio_section import ratio_lines
 from evenhand.launch.study.page.results_json import SCHEMA, results_json
+from evenhand.launch.study.page.setting_changes import setting_lines
 from evenhand.launch.study.page.summary import summary_lines
 from evenhand.launch.study.page.sweep_section import passes_lines, sweep_lines
 from evenhand.launch.study.page.teacher_section import teacher_lines
@@ -80,6 +81,7 @@ def _lines(measured: MeasuredStudy, summary: list[str], figures: Path | None) ->
     for section in measured.study.sections:
         lines += _section(measured, section, figures)
     lines += [
+        *setting_lines(measured),
         *teacher_lines(measured),
         *ratio_lines(measured),
         *_output_embedding(measured),

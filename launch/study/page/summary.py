@@ -8,7 +8,7 @@ from collections.abc import Callable
 from evenhand.launch.page_text import interval, listed, plural
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.control_text import about_gender
-from evenhand.launch.study.page.findings import answer, evidence, label_of, of_family, paper_text, price_text
+from evenhand.launch.study.page.findings import answer, evidence, is_firm, label_of, of_family, paper_text, price_text
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
 from evenhand.launch.study.page.limits import limits_lines
 from evenhand.launch.study.page.measured import MeasuredStudy, teacher_loss, unigram_loss
@@ -16,6 +16,8 @@ from evenhand.launch.study.page.number_text import detail, difference
 from evenhand.launch.study.page.planted_summary import planted_sentences
 from evenhand.launch.study.page.printed import printed_correlation
 from evenhand.launch.study.page.roles import MIXED_PARTS, PROPOSED
+from evenhand.launch.study.page.setting_changes import setting_sentences
+from evenhand.launch.study.study_file import ORIGINAL
 
 TERM_NAMES = {
     "ce": "the soft-target term L_ce", "mlm": "the masked-LM term L_mlm", "cos": "the cosine term L_cos", "mse": "the logit term L_mse",
@@ -50,7 +52,7 @@ _KINDS = {
 def summary_lines(measured: MeasuredStudy) -> list[str]:
     """The section ``What the numbers say``: a list, one answer an item; questions whose arms were not run are left out."""
     answers: list[Callable[[MeasuredStudy], list[str]]] = [
-        _unfinished, _context, _distillation, planted_sentences, _terms, _mixup, _parts, _control, _depth, _quality, _others, limits_lines,
+        _unfinished, _context, _distillation, planted_sentences, _terms, _mixup, setting_sentences, _parts, _control, _depth, _quality, _others, limits_lines,
     ]  # fmt: skip
     lines = [f"- {sentence}" for answer in answers for sentence in answer(measured)]
     return ["## What the numbers say", "", *lines, ""]
@@ -95,20 +97,43 @@ def _context(measured: MeasuredStudy) -> list[str]:
 
 def _distillation(measured: MeasuredStudy) -> list[str]:
     """Does plain distillation leave more bias than the teacher has?"""
-    change = measured.from_teachers.get(measured.study.baseline)
+    of_plain = _against_teachers(
+        measured, measured.study.baseline, "the plain student", "plain distillation", "its teacher"
+    )
+    others = [
+        name
+        for name, arm in measured.study.arms.items()
+        if arm.teacher != ORIGINAL and measured.arms[name].same_as is None
+    ]
+    return of_plain + [
+        sentence
+        for name in others
+        for sentence in _against_teachers(
+            measured,
+            name,
+            f"the student of {label_of(measured, name)}",
+            f"distillation from {label_of(measured, name)}",
+            "that teacher",
+        )
+    ]
+
+
+def _against_teachers(measured: MeasuredStudy, name: str, student: str, what: str, teacher: str) -> list[str]:
+    change = measured.from_teachers.get(name)
     if change is None or change.difference is None:
         return []
     words = {
-        "better": "The plain student has **less** measured bias than its teacher",
-        "worse": "Plain distillation **amplifies** the measured bias of the teacher",
-        "not distinguishable": "Whether plain distillation amplifies the teacher's measured bias **cannot be told**",
+        "better": f"{student} has **less** measured bias than {teacher}",
+        "worse": f"{what} **amplifies** the measured bias of {teacher}",
+        "not distinguishable": f"whether {what} amplifies the measured bias of {teacher} **cannot be told**",
     }
     if change.holds is False:
-        words["better"] = "The plain student **may** have less measured bias than its teacher" + _TAKEN_BACK
-        words["worse"] = "Plain distillation **may amplify** the measured bias of the teacher" + _TAKEN_BACK
-    students = plural(measured.arms[measured.study.baseline].against_teacher["runs"], "student")
+        words["better"] = f"{student} **may** have less measured bias than {teacher}" + _TAKEN_BACK
+        words["worse"] = f"{what} **may amplify** the measured bias of {teacher}" + _TAKEN_BACK
+    said = words[change.verdict]
+    students = plural(measured.arms[name].against_teacher["runs"], "student")
     return [
-        f"{words[change.verdict]}: Δ mean \\|d\\| from the teacher {difference(change)}, {students}{detail(change)}."
+        f"{said[:1].upper()}{said[1:]}: Δ mean \\|d\\| from the teacher {difference(change)}, {students}{detail(change)}."
     ]
 
 
@@ -120,7 +145,7 @@ def _terms(measured: MeasuredStudy) -> list[str]:
         if len(terms) != 1 or not _is_own(measured, name):
             continue
         weights = "" if reference == measured.study.baseline else f" (against {label_of(measured, reference)})"
-        text = f"{_said(_WITHOUT, measured, TERM_NAMES[terms[0]], name)}{weights}: {evidence(measured, name)}."
+        text = f"{_said(_WITHOUT, measured, TERM_NAMES[terms[0]], name)}{weights}: {evidence(measured, name)}. {price_text(measured, name)}"
         sentences.append((terms[0] != "ce", text + paper_text(measured, name, reference)))
     return [text for _, text in sorted(sentences, key=lambda pair: pair[0])]
 
@@ -185,13 +210,14 @@ def _depth(measured: MeasuredStudy) -> list[str]:
         if sweep.slope is None:
             answer = "Whether bias goes with depth **cannot be told** from one student of each depth"
         elif sweep.slope.low > 0 or sweep.slope.high < 0:
-            answer = f"Deeper students have **{'more' if sweep.slope.mean > 0 else 'less'}** measured bias"
+            side = "more" if sweep.slope.mean > 0 else "less"
+            answer = f"Deeper students {'have' if is_firm(sweep) else '**may** have'} **{side}** measured bias"
         else:
             answer = "Whether deeper students have more or less measured bias **cannot be told**"
         ends = f" {interval(sweep.r_interval)}" if sweep.r_interval else ""
         text = f"{answer}: r = {number(sweep.r, digits=2)}{ends} over {len(sweep.arms)} depths"
         if sweep.slope is not None:
-            text += f"; {number(sweep.slope.mean, digits=4)} {interval((sweep.slope.low, sweep.slope.high), digits=4)} of mean \\|d\\| a layer over {plural(sweep.slope.n, 'seed')}, with these words"
+            text += f"; {number(sweep.slope.mean, digits=4)} {interval((sweep.slope.low, sweep.slope.high), digits=4)} of mean \\|d\\| a layer over {plural(sweep.slope.n, 'seed')}, with these words, not corrected; depths differ in held-out loss as well"
         printed = printed_correlation(section)
         sentences.append(
             f"{text}." + ("" if printed is None else f" The paper prints r = {number(printed, digits=2)}.")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
+from evenhand.evaluation.report import EvaluationReport
 from evenhand.evaluation.report_order import ordered_families, ordered_tests
 from evenhand.evaluation.report_table import judged
-from evenhand.launch.page_text import estimate, probability, table
+from evenhand.launch.page_text import estimate, plural, probability, table
 from evenhand.launch.results_tables import number
-from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.measured import MeasuredStudy, same_targets
 from evenhand.model_cards.escaping import markdown
 
 SIDES = ("before", "after")
@@ -27,6 +30,7 @@ def teacher_lines(measured: MeasuredStudy) -> list[str]:
         of_seeds = by_seed(change)
         before, after = ([one[side] for one in of_seeds.values()] for side in SIDES)
         lines += [f"### The {markdown(name)} teacher", "", _note(measured, list(of_seeds)), "", *_table(before, after)]
+        lines += _losses(measured, name)
         shared = dict.fromkeys(
             word for one in of_seeds.values() for word in one.get("stereotype_words_of_the_tests") or ()
         )
@@ -56,6 +60,38 @@ def _note(measured: MeasuredStudy, seeds: list[int]) -> str:
     )
 
 
+def _on_size(of_test: Mapping) -> str:
+    """The verdict, which is on \\|d\\|, with the interval that it rests on: the one of the signed d says another thing."""
+    ends = of_test.get("confidence_interval_absolute")
+    shown = "" if ends is None else f": {estimate(of_test['difference_absolute'], ends, True)}"
+    return f"{judged(of_test)}{shown}"
+
+
+def _losses(measured: MeasuredStudy, name: str) -> list[str]:
+    """What the change cost the teacher: its held-out loss beside the original's, as the reports of their students have them."""
+    arms = [arm for arm in measured.arms.values() if arm.arm.teacher == name]
+    plain = measured.arms[measured.study.baseline].reports
+    pairs = {
+        seed: (_teacher_loss(plain[seed]), _teacher_loss(report))
+        for arm in arms
+        for seed, report in arm.reports.items()
+        if seed in plain and same_targets(report, plain[seed])
+    }
+    known = [pair for pair in pairs.values() if None not in pair]
+    if not known:
+        return []
+    before, after = (float(np.mean(side)) for side in zip(*known, strict=True))
+    return [
+        f"Held-out masked-LM loss of the {markdown(name)} teacher: {number(after, False)} nats, of the original {number(before, False)} ("
+        f"{'mean over ' if len(known) > 1 else ''}{plural(len(known), 'seed')}); its students are taught by a worse language model where the first is larger.",
+        "",
+    ]
+
+
+def _teacher_loss(report: EvaluationReport) -> float | None:
+    return ((report.training or {}).get("held_out_mlm_loss") or {}).get("teacher")
+
+
 def _table(before: Sequence[Mapping], after: Sequence[Mapping]) -> list[str]:
     """Means over the teachers, and their differences paired by seed."""
     change = aggregate_differences(after, before)
@@ -70,7 +106,7 @@ def _table(before: Sequence[Mapping], after: Sequence[Mapping]) -> list[str]:
                 number(after["tests"][name]["effect_size"]),
                 estimate(of_test["difference"], of_test["confidence_interval"], True),
                 probability(of_test["p_value_holm"]),
-                "" if test["family"] == "control" else judged(of_test),
+                "" if test["family"] == "control" else _on_size(of_test),
             ]
         )
     for family in ordered_families(change["families"]):
@@ -78,4 +114,4 @@ def _table(before: Sequence[Mapping], after: Sequence[Mapping]) -> list[str]:
         means = [number(side["families"][family]["mean_absolute_effect_size"], False) for side in (before, after)]
         shown = estimate(of_family["difference"], of_family["confidence_interval"], True)
         rows.append([f"**mean \\|d\\|**, {markdown(family)}", *means, shown, "", f"**{judged(of_family)}**"])
-    return table(["test", "d before", "d after", "Δ", "p (flips, Holm)", "verdict on \\|d\\|"], rows)
+    return table(["test", "d before", "d after", "Δ", "p (flips, Holm)", "verdict on \\|d\\|: its Δ"], rows)
