@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -78,7 +78,8 @@ def evaluation_section(
         FileNotFoundError: no such file. ValueError: a key or a value that is wrong.
     """
     run = RunDirectory(model)
-    own = _own_section(run.recipe()) if run.recipe_file.is_file() else None
+    recipe = run.recipe() if run.recipe_file.is_file() else None
+    own = None if recipe is None else recipe.evaluation
     data = {"evaluation": {} if own is None else asdict(own)}
     if settings is not None:
         data = {"evaluation": read_packaged_yaml(settings, "evaluations", "Settings")}
@@ -87,11 +88,12 @@ def evaluation_section(
     kind = EvaluationSection if own is None else type(own)
     if own is None and set(data["evaluation"]) == {"measures"}:
         kind = TaskEvaluationSection if set(data["evaluation"]["measures"]) & set(ON_THE_TASK) else kind
-    return build_section(kind, data["evaluation"], "evaluation.")
-
-
-def _own_section(recipe: Recipe | TaskRecipe) -> EvaluationSection | TaskEvaluationSection:
-    return task_section(recipe) if isinstance(recipe, TaskRecipe) else recipe.evaluation
+    section = build_section(kind, data["evaluation"], "evaluation.")
+    if isinstance(
+        recipe, TaskRecipe
+    ):  # with what was replaced in it: a measure that is added reads the task's data too
+        return task_section(replace(recipe, evaluation=section))
+    return section
 
 
 def section_evaluators(
@@ -149,7 +151,7 @@ def evaluate_run(
     """
     run.training()  # refuses an unfinished run
     references = [reference] if reference else []
-    return evaluate_all([str(run.path)], section or _own_section(run.recipe()), references).reports[0]
+    return evaluate_all([str(run.path)], section or evaluation_section(str(run.path), ()), references).reports[0]
 
 
 def evaluate_all(

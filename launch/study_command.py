@@ -13,7 +13,7 @@ from evenhand.launch.study_options import command_given, environment_of_runs
 EXAMPLE = (
     "evenhand study ahn2022 --plan\n"
     "         evenhand study ahn2022 --scale small --only table1,figure1 --output-dir runs/ahn2022-small\n"
-    "         evenhand study distillability --scale small --task digits --output-dir runs/distillability\n"
+    "         evenhand study distillability --scale small --task digits-resnet --output-dir runs/distillability\n"
     "         evenhand study ahn2022 --scale paper --launcher slurm --slurm partition=gpu gpus_per_node=4 time=20:00:00"
 )
 

@@ -224,5 +224,14 @@ def task_section(recipe: TaskRecipe, why: Mapping[str, object] | None = None) ->
             usual = {"data": dict(recipe.task.data)}
             if "max_length" in recipe.training:
                 usual["max_length"] = recipe.training["max_length"]
-            measures[name] = usual | (measures[name] or {})
+            measures[name] = _on_the_tasks_data(usual, measures[name] or {})
     return dataclasses.replace(recipe.evaluation, measures=measures)
+
+
+def _on_the_tasks_data(usual: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Settings of a measure with the task's own where it gives none; settings of the task's data set are changed, another data set stands alone."""
+    settings = dict(usual) | dict(given)
+    data = given.get("data")
+    if isinstance(data, Mapping) and data.get("name", usual["data"]["name"]) == usual["data"]["name"]:
+        settings["data"] = dict(usual["data"]) | dict(data)
+    return settings

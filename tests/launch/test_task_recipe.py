@@ -2,6 +2,7 @@
 
 import pytest
 
+from evenhand.launch.evaluate import evaluation_section
 from evenhand.launch.recipe import any_recipe_from_dict, load_any_recipe, load_recipe, recipe_from_dict
 from evenhand.launch.task_recipe import TaskRecipe, check_teacher, task_section
 
@@ -86,3 +87,19 @@ def test_a_recipe_that_cannot_be_is_refused_in_one_line(sections, message):
 def test_a_teacher_is_there_exactly_where_one_is_used(sections, message):
     with pytest.raises(ValueError, match=message):
         check_teacher(recipe(**sections))
+
+
+def test_a_measure_that_is_added_reads_the_tasks_own_data(tmp_path):
+    made = recipe(task={"data": {"name": "digits", "strength": 0.7}}, training={"max_length": 48})
+    made.save(tmp_path / "recipe.yaml")
+    section = evaluation_section(str(tmp_path), ["measures.internals.examples=16"])
+    assert section.measures["internals"] == {
+        "data": {"name": "digits", "strength": 0.7},
+        "max_length": 48,
+        "examples": 16,
+    }
+    assert section.measures["groups"]["data"] == {"name": "digits", "strength": 0.7}
+    changed = evaluation_section(str(tmp_path), ["measures.groups.data.strength=0.5"])
+    assert changed.measures["groups"]["data"] == {"name": "digits", "strength": 0.5}
+    other = evaluation_section(str(tmp_path), ["measures.groups.data.name=mnist"])
+    assert other.measures["groups"]["data"] == {"name": "mnist"}
