@@ -1,8 +1,9 @@
 """Does a debiased teacher's robustness reach the student? Differences over paired training seeds.
 
 f_T is the teacher, f_S the student trained without it, g the student distilled from it (Cheng, Agarwal & Amiri 2025).
-**Distillability** = metric(g) − metric(f_T); **contribution** = metric(g) − metric(f_S). Seeds are the unit: the three models of one
-seed share data and order, so a difference is of a pair, and its interval is Student's t over the seeds.
+**Distillability** = metric(g) − metric(f_T); **contribution** = metric(g) − metric(f_S). Seeds are the unit: the models of one seed
+form a pair, and the interval of their difference is Student's t over the seeds. Where f_S and g of a seed share first weights and order of
+data, and f_T has others, pairing narrows the interval of the contribution more than that of the distillability; it holds either way.
 """
 
 from __future__ import annotations

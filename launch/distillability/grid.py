@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 ERM = "erm"
 """Name that the file must give to the method without debiasing: what the others are compared with."""
+_OF_THE_DISTILLATION = ("objective", "teacher", "ladder")
+"""Sections of a recipe that say nothing to a student without a teacher."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class Remedy:
     changes: list[str] = field(default_factory=list)
     ladder: list[str] = field(default_factory=list)
     from_teacher: bool = False
+
+    @property
+    def own_changes(self) -> list[str]:
+        """Of the changes, those that a student without a teacher can be given too, such as other training data; by a student that has them
+        and no teacher it is known what of the remedy's effect is the teacher's."""
+        return [change for change in self.changes if change.split(".")[0] not in _OF_THE_DISTILLATION]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class GridModel:
         size: of the model itself.
         teacher_size: of g's teacher.
         student_method: of g: ``plain`` or ``same``.
-        remedy: of g: a remedy's name, or ``none``.
+        remedy: a remedy's name, or ``none``; of f_S only one that changes the student's own training.
         recipe: complete but for the teacher's path.
         teacher: key of the model that it is distilled from; None for one that is trained alone.
         why: settings of the measure that looks inside; empty where it is not taken.
@@ -55,9 +55,9 @@ class GridModel:
     @property
     def name(self) -> str:
         """Folder of the model within its cell."""
-        if self.role != DISTILLED:
-            return f"{self.role}-{self.size}"
         how = "" if self.remedy == NO_REMEDY else f"-{self.remedy}"
+        if self.role != DISTILLED:
+            return f"{self.role}-{self.size}{how}"
         return f"{self.role}-{self.teacher_size}-to-{self.size}-{self.student_method}{how}"
 
     @property
@@ -98,12 +98,11 @@ class _Cell:
         # a method of the distillation alone has the teachers and students of ERM, which are made in ERM's cell
         own = self if not chosen.distils else _Cell(self.grid, self.task, ERM, self.seed)
         teachers = [own._model(TEACHER, size) for size in settings.teachers]
-        variants = settings.student_methods if self.method != ERM else ["plain"]
-        if chosen.distils:
-            variants = ["same"]
-        else:
+        variants = self._variants(self.method)
+        if not chosen.distils:
             yield from teachers
             yield from (self._model(ALONE, size) for size in settings.students)
+            yield from self._alone_with_remedies()
         for teacher in teachers:
             for size in settings.students:
                 for variant in variants:
@@ -113,16 +112,36 @@ class _Cell:
                         if self._possible(remedy, teacher.size, size):
                             yield self._distilled(teacher, size, variants[0], remedy)
 
+    def _variants(self, method: str) -> list[str]:
+        """How students are trained that are distilled from teachers of this method; remedies are tried on the first."""
+        if self.grid.methods[method].distils:
+            return ["same"]
+        return self.settings.student_methods if method != ERM else ["plain"]
+
+    def _alone_with_remedies(self) -> Iterator[GridModel]:
+        """f_S with each remedy that changes the student's own training, made once for all methods whose g with it is trained as these are."""
+        wanted = {self._trains(method) for method in self.settings.remedied}
+        for remedy in self.settings.remedies if self.method in wanted else ():
+            if self.grid.remedies[remedy].own_changes:
+                yield from (self._model(ALONE, size, remedy) for size in self.settings.students)
+
+    def _trains(self, method: str) -> str:
+        """The method by which the student is trained that remedies are tried on."""
+        own = self._variants(method)[0] == "same" and not self.grid.methods[method].distils
+        return method if own else ERM
+
     def _possible(self, remedy: str, teacher_size: str, size: str) -> bool:
         order = list(self.settings.sizes)
         return not self.grid.remedies[remedy].from_teacher or order.index(size) <= order.index(teacher_size)
 
-    def _model(self, role: str, size: str) -> GridModel:
+    def _model(self, role: str, size: str, remedy: str = NO_REMEDY) -> GridModel:
         data = self._base(size, self.method, self.seed + (ALONE_SEED if role == ALONE else 0))
+        for change in self.grid.remedies[remedy].own_changes if remedy != NO_REMEDY else ():
+            apply_override(data, change)
         objective = self.grid.methods[self.method].self_distilled
         data["objective"] = (data.get("objective") or {}) | (objective or {"alpha": 0.0})
         first = _Cell(self.grid, self.task, ERM, self.seed)._model(role, size).model_key if objective else None
-        return self._made(data, role=role, size=size, method=self.method, teacher=first)
+        return self._made(data, role=role, size=size, method=self.method, remedy=remedy, teacher=first)
 
     def _distilled(self, teacher: GridModel, size: str, variant: str, remedy: str) -> GridModel:
         method = self.method if variant == "same" else ERM

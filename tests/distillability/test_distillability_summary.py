@@ -7,11 +7,14 @@ import pytest
 from made_up_grid import NOISE, made_up_results, worst_group_of
 from scipy import stats
 
-from evenhand.evaluation.distillability_findings import CANNOT_TELL, CONTRADICTS, SUPPORTS, Finding
+from evenhand.evaluation.distillability_findings import Finding
+from evenhand.evaluation.distillability_rule import CANNOT_TELL, CONTRADICTS, NO_DIFFERENCE, SUPPORTS
 from evenhand.launch.distillability.models import ALONE, DISTILLED, NO_REMEDY, TEACHER
-from evenhand.launch.distillability.page.findings import DEPENDS, TaskFinding, detectable, over_tasks
+from evenhand.launch.distillability.page import summary as summary_module
+from evenhand.launch.distillability.page.findings import TaskFinding, detectable, task_findings
 from evenhand.launch.distillability.page.inside import ATTENTION, CKA, depth_finding, insides_of
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
+from evenhand.launch.distillability.page.over_tasks import DEPENDS, IN_SOME, OverTasks
 from evenhand.launch.distillability.page.summary import _numbers, sentences_of, summary_lines
 
 
@@ -53,7 +56,7 @@ def test_a_finding_is_judged_on_the_mean_gain_over_cells_by_seed(measured, lines
     assert judged.confidence_interval == pytest.approx((expected.low, expected.high))
     assert (finding.word, finding.used, finding.wanted) == (SUPPORTS, 8, 8)
     claim, of_digits, of_pairs = item(lines, "Distillation undermines debiasing")
-    assert claim.endswith("**supported** (of 2 tasks supported by 1, not to be told from 1).")
+    assert claim.endswith(": supported in 1 of 2 tasks, cannot be told in 1.")
     low, high = (f"{end:+.2f}".replace("-", "−") for end in expected)
     shown = f"mean gain {np.mean(gains):+.2f} [{low}, {high}] points, 4 seeds, detectable ".replace("-", "−")
     assert of_digits.startswith(f"  - coloured digits supports it: worst-group accuracy, test: {shown}")
@@ -69,12 +72,21 @@ def test_the_findings_are_those_that_were_built_in(measured):
         "nothing_gained_same": SUPPORTS,
         "nothing_gained_plain": CONTRADICTS,  # 12 more than the plain student alone
         "stable_while_groups_move": SUPPORTS,  # accuracy moves by a tenth of the conflicting group
-        "same_scale_best": CONTRADICTS,
+        "same_scale_best": NO_DIFFERENCE,  # teachers of either size lose as much
         "larger_teacher_not_always_better": SUPPORTS,
         "middle_and_late_layers": SUPPORTS,
+        "remedy_augment": SUPPORTS,
+        "remedy_augment_teacher_adds": SUPPORTS,  # the experts' product, 12 more than the student alone with it
+        "remedy_augment_erm": SUPPORTS,
+        # a student alone gains as much from it, and noise decides between no difference and nothing to be told
+        "remedy_augment_erm_teacher_adds": words["remedy_augment_erm_teacher_adds"],
         "remedy_iterative": SUPPORTS,
-        "remedy_weights": CONTRADICTS,
+        "remedy_iterative_erm": SUPPORTS,
+        "remedy_weights": words["remedy_weights"],  # nothing was built in, one pair each
+        "remedy_weights_erm": words["remedy_weights_erm"],
     }
+    nothing = ("remedy_weights", "remedy_weights_erm", "remedy_augment_erm_teacher_adds")
+    assert {words[key] for key in nothing} <= {NO_DIFFERENCE, CANNOT_TELL}
     # one size: nothing is said of scales, and no remedy was tried
     assert [finding.key for finding in measured.tasks["pairs"].findings] == [
         *(
@@ -88,7 +100,7 @@ def test_the_findings_are_those_that_were_built_in(measured):
 
 
 def test_debiasing_that_does_not_lower_the_teachers_gap_is_said(lines):
-    _, of_digits, of_pairs = item(lines, "Does debiasing work in the teachers at all, against ERM?")
+    _, of_digits, of_pairs = item(lines, "Does debiasing work at all, against ERM?")
     assert of_digits.startswith(
         "  - coloured digits (spurious gap, test): lower the spurious gap: product of experts (gain +"
     )
@@ -113,43 +125,107 @@ def test_debiasing_that_raises_the_gap_and_teachers_that_were_not_measured_are_s
     assert "**do the opposite** (raise the spurious gap): product of experts (gain −" in of_digits
     assert of_digits.endswith("; not measured: Group&#124;DRO.")
     assert lines[2].startswith(
-        "- **Not finished**: of 193 models 8 have not been run yet. What follows is of the others."
+        "- **Not finished**: of 261 models 8 have not been run yet. What follows is of the others."
     )
 
 
-def test_what_several_tasks_say_together():
-    assert over_tasks({"a": SUPPORTS, "b": CANNOT_TELL}) == SUPPORTS
-    assert over_tasks({"a": CONTRADICTS, "b": CONTRADICTS}) == CONTRADICTS
-    assert over_tasks({"a": CONTRADICTS, "b": SUPPORTS, "c": CANNOT_TELL}) == DEPENDS
-    assert over_tasks({"a": CANNOT_TELL}) == CANNOT_TELL
+def told(word, p_value, key="x", within=False):
+    """A finding of one task with the level of its word."""
+    gain, ends = {
+        SUPPORTS: (-4.0, (-5.0, -3.0)),
+        CONTRADICTS: (3.0, (2.0, 4.0)),
+        NO_DIFFERENCE: (0.0, (-0.5, 0.5)),
+        CANNOT_TELL: (-1.0, (-3.0, 1.0)),
+    }[word]
+    level = None if word == CANNOT_TELL else p_value
+    one = Finding(key, "claim", word, "reason", "m", gain, ends, 5, 1.0, level, within)
+    return TaskFinding(key, "The claim", {"worst group": one}, 3, 4)
+
+
+def test_a_finding_is_corrected_over_the_tasks_that_were_asked():
+    over = OverTasks.of({
+        "a": told(SUPPORTS, 0.009), "b": told(CONTRADICTS, 0.02), "c": told(SUPPORTS, 0.04), "d": told(CANNOT_TELL, 0), "e": told(CANNOT_TELL, 0),
+    })  # fmt: skip
+    # five tests: the smallest times 5, the next times 4 …
+    assert over.p_values == {
+        "a": pytest.approx(0.045),
+        "b": pytest.approx(0.08),
+        "c": pytest.approx(0.12),
+        "d": None,
+        "e": None,
+    }
+    assert [over.holds(name) for name in "abcde"] == [True, False, False, True, True]
+    assert over.verdict == IN_SOME and over.words["b"] == CONTRADICTS
+
+
+@pytest.mark.parametrize(
+    ("findings", "verdict"),
+    [
+        ([(SUPPORTS, 0.001), (CANNOT_TELL, 0)], IN_SOME),  # one of two is not all
+        ([(SUPPORTS, 0.03), (CANNOT_TELL, 0)], CANNOT_TELL),  # what the correction takes back is not told
+        ([(CONTRADICTS, 0.001), (CONTRADICTS, 0.001)], CONTRADICTS),
+        ([(CONTRADICTS, 0.001), (SUPPORTS, 0.001), (CANNOT_TELL, 0)], DEPENDS),
+        ([(CANNOT_TELL, 0)], CANNOT_TELL),
+    ],
+)
+def test_what_several_tasks_say_together(findings, verdict):
+    assert OverTasks.of({str(place): told(*one) for place, one in enumerate(findings)}).verdict == verdict
 
 
 def test_every_verdict_has_its_words(measured):
-    judged = {SUPPORTS: (-4.0, (-5.0, -3.0)), CONTRADICTS: (0.0, (-0.5, 0.5)), CANNOT_TELL: (-1.0, (-3.0, 1.0))}
-
-    def summary(words):
+    def summary(*findings):
         grid = MeasuredGrid(measured.results)
-        for (name, page), word in zip(grid.tasks.items(), words, strict=True):
-            gain, ends = judged[word]
-            one = Finding("x", "claim", word, "reason", "m", gain, ends, 5, 1.0)
-            finding = TaskFinding("x", "The claim", {"worst group": one}, 3, 4)
+        for (name, page), finding in zip(grid.tasks.items(), findings, strict=True):
             grid.tasks[name] = dataclasses.replace(page, findings=[finding])
         return item(summary_lines(grid), "The claim")
 
-    assert summary([SUPPORTS, CONTRADICTS]) == [
-        "- The claim: **depends on the task** (of 2 tasks supported by 1, contradicted by 1).",
+    assert summary(told(SUPPORTS, 0.001), told(CONTRADICTS, 0.001)) == [
+        "- The claim: supported in 1 of 2 tasks, contradicted in 1.",
         "  - coloured digits supports it: worst group: mean gain −4.00 [−5.00, −3.00] points, 5 seeds, detectable 1.35; over 3 of 4 cells.",
-        "  - sentence pairs contradicts it: worst group: mean gain +0.00 [−0.50, +0.50] points, 5 seeds, detectable 0.68; over 3 of 4 cells.",
+        "  - sentence pairs contradicts it: worst group: mean gain +3.00 [+2.00, +4.00] points, 5 seeds, detectable 1.35; over 3 of 4 cells.",
     ]
-    assert (
-        summary([CONTRADICTS, CANNOT_TELL])[0]
-        == "- The claim: **contradicted** (of 2 tasks contradicted by 1, not to be told from 1)."
+    first, second, third = summary(told(SUPPORTS, 0.03), told(CANNOT_TELL, 0))
+    assert first == "- The claim: cannot be told in 1 of 2 tasks, supported, but not after Holm, in 1."
+    assert second.startswith("  - coloured digits supports it (not after Holm): worst group: mean gain −4.00")
+    assert third.startswith(
+        "  - sentence pairs cannot tell: worst group: mean gain −1.00 [−3.00, +1.00] points, 5 seeds"
     )
-    first, second, _ = summary([CANNOT_TELL, CANNOT_TELL])
-    assert first == "- The claim: **cannot be told** (of 2 tasks not to be told from 2)."
-    assert second.startswith(
-        "  - coloured digits cannot tell: worst group: mean gain −1.00 [−3.00, +1.00] points, 5 seeds"
+    first, second, _ = summary(told(NO_DIFFERENCE, 0.001), told(NO_DIFFERENCE, 0.001))
+    assert first == "- The claim: **no difference of 1 point or more** in both tasks."
+    assert second.startswith("  - coloured digits finds no difference of 1 point or more: worst group: mean gain +0.00")
+    assert summary(told(CANNOT_TELL, 0), told(CANNOT_TELL, 0))[0] == "- The claim: **cannot be told** in both tasks."
+    # that nothing is gained is supported, and it is also known that nothing is lost
+    _, second, _ = summary(told(SUPPORTS, 0.001, within=True), told(SUPPORTS, 0.001))
+    assert second.startswith("  - coloured digits supports it (no difference of 1 point or more): worst group:")
+
+
+def test_debiasing_that_the_correction_over_methods_takes_back_is_said(monkeypatch, measured):
+    lines = summary_lines(measured)
+    _, of_digits, _ = item(lines, "Does debiasing work")
+    # three methods; the effect of DeDiER is of distilled students, against the same distillation without it
+    page = measured.tasks["digits"]
+    models = {
+        (m.method, (m.teacher_size, m.size), m.seed): m
+        for m in page.task.models.values()
+        if m.role == DISTILLED and m.remedy == NO_REMEDY and m.method in ("erm", "dedier")
+    }
+    sizes = [(teacher, student) for teacher in ("small", "large") for student in ("small", "large")]
+    gains = [
+        np.mean(
+            [worst_group_of(models["dedier", pair, seed]) - worst_group_of(models["erm", pair, seed]) for pair in sizes]
+        )
+        for seed in range(4)
+    ]
+    ends = stats.ttest_1samp(gains, 0).confidence_interval(0.95)
+    shown = f"DeDiER (distilled students, gain {np.mean(gains):+.1f} [{ends.low:+.1f}, {ends.high:+.1f}] points, n = 4"
+    assert shown.replace("-", "−") in of_digits and "not after Holm" not in of_digits
+    monkeypatch.setattr(
+        summary_module,
+        "with_holm",
+        lambda effects: [dataclasses.replace(effect, p_value_holm=0.06) for effect in effects],
     )
+    _, of_digits, _ = item(summary_lines(measured), "Does debiasing work")
+    assert of_digits.count("not after Holm)") == 2  # the product of experts and DeDiER
 
 
 def test_the_detectable_gain_is_found_with_80_percent_power():
@@ -206,6 +282,54 @@ def test_layers_diverge_later_where_later_thirds_are_farther_apart(measured):
     )
 
 
+def test_the_finding_on_depth_rests_on_the_pairs_that_have_an_early_third(measured):
+    task = measured.tasks["digits"].task
+    insides = insides_of(task)
+
+    def without_early(inside):
+        cka = dict(inside.depths[CKA]) | {"early": {"conflicting": dict.fromkeys(range(4))}}
+        return dataclasses.replace(inside, depths={**inside.depths, CKA: cka})
+
+    deep = [inside for inside in insides if (inside.pair.teacher, inside.pair.student) == ("large", "large")]
+    some = [inside if inside in deep else without_early(inside) for inside in insides]
+    assert 0 < len(deep) < len(insides)
+    judged = depth_finding(some, CKA)
+    assert judged.cells == len(deep) and judged.gain == pytest.approx(depth_finding(deep, CKA).gain)
+    (finding,) = (one for one in task_findings(task, some) if one.key == "middle_and_late_layers")
+    assert (finding.used, finding.wanted) == (len(deep), len(insides))
+    assert (
+        f"; over {len(deep)} of {len(insides)} pairs (those of large → large; the others have fewer than three mapped layers"
+        in _numbers(finding)
+    )
+    # a seed that one of the pairs lacks is left out, so that all seeds are means over the same pairs
+    lacking = dataclasses.replace(
+        deep[0],
+        depths={
+            CKA: {
+                depth: {side: {seed: n for seed, n in table.items() if seed} for side, table in sides.items()}
+                for depth, sides in deep[0].depths[CKA].items()
+            }
+        },
+    )
+    assert depth_finding([lacking, insides[0]], CKA).n == 3
+
+
+def test_pairs_of_equal_sizes_do_not_decide_on_students_made_from_their_teacher(measured):
+    finding = found(measured, "remedy_weights")
+    assert (finding.used, finding.wanted) == (1, 1) and _numbers(finding).endswith(
+        "; over 1 cell (pairs of equal sizes left out)"
+    )
+    models = {
+        (m.remedy, m.seed): m
+        for m in measured.tasks["digits"].task.models.values()
+        if (m.role, m.method, m.teacher_size, m.size, m.student_method) == (DISTILLED, "poe", "large", "small", "plain")
+    }
+    expected = np.mean(
+        [worst_group_of(models["weights", seed]) - worst_group_of(models[NO_REMEDY, seed]) for seed in range(4)]
+    )
+    assert finding.decides.gain == pytest.approx(expected)
+
+
 def test_why_nothing_is_said_of_depth(measured):
     (inside, *_) = insides_of(measured.tasks["digits"].task)
     assert depth_finding([], CKA).reason == "no student has been looked into"
@@ -235,5 +359,7 @@ def test_a_finding_without_any_cell_says_so(grid):
     _, of_digits, of_pairs = item(lines, "Distillation undermines debiasing")
     assert "cannot tell: worst-group accuracy, test: no seed has all models; " in of_digits
     assert of_digits.endswith("; over 0 of 8 cells.") and of_pairs.endswith("; over 0 of 1 cell.")
-    _, of_digits = item(lines, "The remedy “iterative distillation” helps")
+    _, of_digits = item(
+        lines, "The student is more robust with the remedy “iterative distillation”, under teachers trained by ERM"
+    )
     assert ", 2 seeds, detectable " in of_digits

@@ -18,7 +18,11 @@ from evenhand.trainer.stop_signals import StoppedBySignal
 def small(data):
     """One size, so that a cell has few models."""
     task = data["scales"]["tiny"]["tasks"]["digits"]
-    task |= {"sizes": {"small": task["sizes"]["small"]}, "remedies": ["iterative"], "methods": ["erm", "poe", "dedier"]}
+    task |= {
+        "sizes": {"small": task["sizes"]["small"]},
+        "remedies": ["augmentation", "iterative"],
+        "methods": ["erm", "poe", "dedier"],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,16 @@ def test_a_distilled_model_is_measured_beside_its_teacher(made):
         and training["task"]["bias_model"]["kind"] == "mean_colours"
     )
     assert training["teacher"]["weights_sha256"] == teacher.model["weights_sha256"]
+
+
+def test_a_student_alone_with_a_remedy_has_its_data_and_no_teacher(made):
+    file, directory, _ = made
+    by_name = {model.name: model for model in models(file, "erm")}
+    alone, g = (by_name[name] for name in ("alone-small-augmentation", "distilled-small-to-small-plain-augmentation"))
+    facts = [directory.report(model.key).training for model in (alone, g, by_name["alone-small"])]
+    added = [training["task"].get("augmentation") for training in facts]
+    assert added[0] == added[1] != added[2] and added[2] is None
+    assert facts[0]["teacher"] is None and facts[1]["teacher"] is not None
 
 
 def test_a_ladder_has_its_rung_and_keeps_the_first_teacher(made):
@@ -110,7 +124,9 @@ def test_a_model_that_fails_leaves_those_that_do_not_need_it(made, tmp_path, mon
 
     monkeypatch.setattr(cell_module, "distill_task", fails)
     failed = make_cell(models(file, "erm"), directory, "erm.log")
-    assert tried == ["teacher-small", "alone-small"] and len(failed) == len(models(file, "erm"))
+    assert tried == ["teacher-small", "alone-small", "alone-small-augmentation"] and len(failed) == len(
+        models(file, "erm")
+    )
     reasons = {model.name: directory.failure(model.key) for model in failed}
     assert reasons["teacher-small"] == {"name": "teacher-small", "reason": "no good", "log": "erm.log"}
     assert "could not be made" in reasons["distilled-small-to-small-plain"]["reason"]

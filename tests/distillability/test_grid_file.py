@@ -20,7 +20,11 @@ def at(data, *keys):
 def test_a_cell_has_teachers_students_alone_and_every_pair(tmp_path):
     grid = load_grid(written_grid(tmp_path), "tiny")
     erm = models_of(grid, "digits", "erm", 0)
-    assert Counter(model.role for model in erm) == {"teacher": 2, "alone": 2, "distilled": 4 + 4 * 2 + 3}
+    # one of the remedies changes what the student is trained on, so it is given to students without a teacher too
+    assert Counter(model.role for model in erm) == {"teacher": 2, "alone": 2 + 2, "distilled": 4 + 4 * 2 + 3}
+    assert [model.name for model in erm if model.role == "alone"] == [
+        "alone-small", "alone-large", "alone-small-augmentation", "alone-large-augmentation",
+    ]  # fmt: skip
     assert [model.name for model in erm if model.remedy == "weights"] == [
         "distilled-small-to-small-plain-weights",
         "distilled-large-to-small-plain-weights",
@@ -48,6 +52,36 @@ def test_every_recipe_is_what_its_place_in_the_grid_says(tmp_path):
     assert erm["distilled-large-to-small-plain-iterative"].recipe.ladder == [erm["teacher-large"].recipe.student]
     assert erm["distilled-large-to-small-plain-weights"].recipe.student.layers == 1
     assert erm["distilled-small-to-small-plain-augmentation"].recipe.augmentation == {"name": "replant"}
+
+
+def test_a_student_alone_with_a_remedy_differs_from_the_distilled_one_by_its_teacher_only(tmp_path):
+    def change(data):
+        # the objective is of the distillation: nothing of it reaches the student alone
+        data["remedies"]["augmentation"]["changes"] += ["training.max_steps=4", "objective.temperature=3.0"]
+        data["remedies"]["hotter"] = {"label": "h", "question": "?", "changes": ["objective.temperature=4.0"]}
+        at(data, *TASK).update(remedied=["poe", "dedier"], remedies=["augmentation", "iterative", "hotter"])
+
+    grid = load_grid(written_grid(tmp_path, change), "tiny")
+    by_method = {method: models_of(grid, "digits", method, 1) for method in ("erm", "poe", "dedier")}
+    # ERM is not remedied, but the plain students of the other methods' teachers are trained as it trains
+    alone = {model.size: model for model in by_method["erm"] if model.role == "alone" and model.remedy != "none"}
+    assert set(alone) == {"small", "large"} and {model.remedy for model in alone.values()} == {"augmentation"}
+    assert not [m for name in ("poe", "dedier") for m in by_method[name] if m.role == "alone" and m.remedy != "none"]
+    (g,) = (m for m in by_method["poe"] if m.name == "distilled-large-to-small-plain-augmentation")
+    one, other = (model.recipe.to_dict() for model in (alone["small"], g))
+    assert one["objective"]["alpha"] == 0.0 and one["training"]["max_steps"] == 4
+    assert {section for section in one if one[section] != other[section]} == {"objective"}
+    assert alone["small"].teacher is None
+
+
+def test_where_all_students_are_debiased_the_student_alone_with_a_remedy_is_too(tmp_path):
+    change = {"remedied": ["poe"], "remedies": ["augmentation"], "student_methods": ["same"]}
+    grid = load_grid(written_grid(tmp_path, lambda data: at(data, *TASK).update(change)), "tiny")
+    with_remedy = {
+        method: [m.name for m in models_of(grid, "digits", method, 0) if m.role == "alone" and m.remedy != "none"]
+        for method in ("erm", "poe")
+    }
+    assert with_remedy == {"erm": [], "poe": ["alone-small-augmentation", "alone-large-augmentation"]}
 
 
 def test_methods_that_need_a_teacher_begin_with_models_of_erm(tmp_path):

@@ -19,17 +19,16 @@ from evenhand.evaluation.distillability import (
     seed_mean,
 )
 from evenhand.evaluation.distillability_findings import (
-    CANNOT_TELL,
-    CONTRADICTS,
-    SUPPORTS,
     contribution_not_positive,
     larger_teacher_not_always_better,
     pooled_gains,
     remedy_helps,
     same_scale_best,
     stable_while_groups_move,
+    teacher_adds,
     undermined_overall,
 )
+from evenhand.evaluation.distillability_rule import CANNOT_TELL, CONTRADICTS, NO_DIFFERENCE, SUPPORTS
 from evenhand.evaluation.multiplicity import holm
 
 WORST, GAP, GROUP = Metric("worst", "higher"), Metric("gap", "nearer"), Metric("red", "higher", "red")
@@ -153,7 +152,7 @@ def shifted(by, noise=0.3, n=6, base=70.0):
     [
         (-8.0, 0.3, SUPPORTS, SUPPORTS),
         (8.0, 0.3, CONTRADICTS, CONTRADICTS),
-        (0.0, 0.2, CONTRADICTS, SUPPORTS),  # a change of one point, the margin, is excluded
+        (0.0, 0.2, NO_DIFFERENCE, SUPPORTS),  # a change of one point, the margin, is excluded
         (-2.0, 20.0, CANNOT_TELL, CANNOT_TELL),
     ],
 )
@@ -166,7 +165,7 @@ def test_loss_and_lack_of_gain_are_judged_by_interval_and_margin(by, noise, unde
 def test_a_wider_margin_only_asks_for_more():
     cells = [cell(**shifted(-3.0))]
     assert undermined_overall(cells, WORST, margin=1.0).verdict == SUPPORTS
-    assert undermined_overall(cells, WORST, margin=10.0).verdict == CONTRADICTS
+    assert undermined_overall(cells, WORST, margin=10.0).verdict == NO_DIFFERENCE
 
 
 def test_a_metric_whose_lower_side_is_better_is_turned_round():
@@ -252,8 +251,39 @@ def test_a_remedy_is_compared_with_its_absence_by_seed():
     assert json.loads(json.dumps(found.to_dict()))["confidence_interval"] == pytest.approx(
         list(found.confidence_interval)
     )
-    with pytest.raises(ValueError, match="1 cells with the remedy, 2 without"):
+    with pytest.raises(ValueError, match="augmentation_helps: 1 cells cannot be compared with 2"):
         remedy_helps("augmentation", [helped], [plain, plain], WORST)
+
+
+def test_what_the_teacher_adds_to_a_remedy_is_judged_against_the_student_alone_with_it():
+    helped, alone = seeds([65.5, 67.0, 69.0]), seeds([65.4, 67.1, 68.9])
+    found = teacher_adds("augmentation", [helped], [alone], WORST)
+    assert (found.finding, found.verdict, found.cells) == ("augmentation_teacher_adds", NO_DIFFERENCE, 1)
+    assert found.gain == pytest.approx(0.1 / 3)
+
+
+def test_the_level_of_a_verdict_is_that_of_the_tests_it_rests_on():
+    cells = [cell(**shifted(by, 0.3), key=key) for by, key in ((0.0, "worst"), (-9.0, "red"))]
+    sides = [
+        {name: table for one in cells for name, table in getattr(one, side).items()} for side in ("f_t", "f_s", "g")
+    ]
+    both = Cell("poe", "s", "s", *sides)
+    found = stable_while_groups_move([both], WORST, [GROUP])
+    overall = list(both.differences(WORST, DISTILLABILITY).values())
+    # within ± 1: two one-sided tests, each at half the level of the interval
+    ends = [stats.ttest_1samp(overall, 1, alternative="less"), stats.ttest_1samp(overall, -1, alternative="greater")]
+    assert found.verdict == SUPPORTS and found.p_value == pytest.approx(2 * max(end.pvalue for end in ends))
+    base = np.random.default_rng(3).normal(60, 3, 6)
+    jitter = np.random.default_rng(4).normal(0, 0.3, (3, 6))
+    names, gains = ["small", "large", "huge"], [0.0, 5.0, 10.0]
+    cells = [
+        cell(base + gain + own, base, base, teacher=name) for name, gain, own in zip(names, gains, jitter, strict=True)
+    ]
+    found = larger_teacher_not_always_better(cells, WORST, names)
+    pairs = [
+        stats.ttest_1samp(gains[b] - gains[a] + jitter[b] - jitter[a], 0).pvalue for a, b in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert found.verdict == CONTRADICTS and found.p_value == pytest.approx(3 * max(pairs))
 
 
 def test_by_chance_alone_a_finding_is_rarely_supported():

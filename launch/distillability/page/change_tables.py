@@ -1,14 +1,14 @@
-"""Tables of differences over paired seeds: distillability and contribution, groups, remedies, and what debiasing does without distillation."""
+"""Tables of differences over paired seeds: distillability and contribution, groups, remedies, and what debiasing does against ERM."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, Metric
-from evenhand.launch.distillability.grid import ERM
+from evenhand.launch.distillability.grid import ERM, Remedy
 from evenhand.launch.distillability.models import NO_REMEDY, TEACHER
-from evenhand.launch.distillability.page.comparisons import DEBIASED, KINDS, REMEDY, Comparisons, Judged
-from evenhand.launch.distillability.page.measured_task import VARIANTS, MeasuredTask, Pair
+from evenhand.launch.distillability.page.comparisons import DEBIASED, KINDS, REMEDY, TEACHER_ADDS, Comparisons, Judged
+from evenhand.launch.distillability.page.measured_task import VARIANTS, MeasuredTask, Pair, Trained
 from evenhand.launch.distillability.page.points import PAIR, TESTED, average, change, method_label, pair_cells, tested
 from evenhand.launch.page_text import ABSENT, listed, plural, table
 from evenhand.model_cards.escaping import markdown
@@ -98,7 +98,8 @@ def _bold(judged: Judged) -> str:
 
 
 def remedy_lines(comparisons: Comparisons) -> list[str]:
-    """Each remedy: g with it against the same g without, and against f_T."""
+    """Each remedy: g with it against the same g without; where it changes the student's own training, against the student alone with it; and
+    against f_T."""
     task = comparisons.task
     if not task.settings.remedies:
         return []
@@ -110,25 +111,32 @@ def remedy_lines(comparisons: Comparisons) -> list[str]:
         if not pairs:
             lines += ["No pair of sizes of this task allows it.", ""]
             continue
-        rows = [row for metric in _remedy_metrics(task) for row in _remedy_rows(comparisons, pairs, metric)]
-        header = [
-            "metric",
-            *PAIR,
-            "seeds",
-            "f_T",
-            "g without",
-            "g with",
-            KINDS[REMEDY],
-            *TESTED,
-            "g with it − f_T",
-            *TESTED,
-        ]
-        lines += table(header, rows, text_columns=4)
-        impossible = _impossible(task, pairs)
-        if impossible:
-            sizes = listed([f"{markdown(one.teacher)} → {markdown(one.student)}" for one in impossible])
-            lines += [f"Not possible for {sizes}: the student is larger than its teacher.", ""]
+        alone = any(task.alone_with(pair) for pair in pairs)
+        rows = [row for metric in _remedy_metrics(task) for row in _remedy_rows(comparisons, pairs, metric, alone)]
+        header = ["metric", *PAIR, "seeds", "f_T", "g without", "g with", KINDS[REMEDY], *TESTED]
+        header += ["f_S with it", KINDS[TEACHER_ADDS], *TESTED] if alone else []
+        lines += table([*header, "g with it − f_T", *TESTED], rows, text_columns=4)
+        lines += _remedy_notes(task, remedy, pairs, alone)
     return lines
+
+
+def _remedy_notes(task: MeasuredTask, remedy: Remedy, pairs: Sequence[Pair], alone: bool) -> list[str]:
+    """What must be known to read a remedy's table."""
+    lines = []
+    if alone:
+        lines.append(
+            f"It changes what the student is trained on, which would help it without any teacher too. So *{KINDS[REMEDY]}* says whether the student is more "
+            f"robust with it, and *{KINDS[TEACHER_ADDS]}* whether the teacher adds to it."
+        )
+    if remedy.from_teacher:
+        lines.append(
+            "The student has the teacher's training behind it before its own begins, so it has been trained for more steps than g without. Of equal sizes it "
+            "begins as an exact copy of its teacher and is trained further; these pairs stand here and do not count in the verdict."
+        )
+    if impossible := _impossible(task, pairs):
+        sizes = listed([f"{markdown(one.teacher)} → {markdown(one.student)}" for one in impossible])
+        lines.append(f"Not possible for {sizes}: the student is larger than its teacher.")
+    return [text for line in lines for text in (line, "")]
 
 
 def _remedy_metrics(task: MeasuredTask) -> list[Metric]:
@@ -137,15 +145,21 @@ def _remedy_metrics(task: MeasuredTask) -> list[Metric]:
     return [*first, *(metric for metric in task.shown if metric not in first)]
 
 
-def _remedy_rows(comparisons: Comparisons, pairs: Sequence[Pair], metric: Metric) -> Iterator[list[str]]:
+def _remedy_rows(comparisons: Comparisons, pairs: Sequence[Pair], metric: Metric, alone: bool) -> Iterator[list[str]]:
     task = comparisons.task
     for pair in pairs:
-        judged = [comparisons.get(kind, pair, metric) for kind in (REMEDY, DISTILLABILITY)]
-        sides = (task.teacher_of(pair), pair.without, pair)
-        numbers = [average(task.table(place).get(metric.key, {})) for place in sides]
+        kinds = [REMEDY, *([TEACHER_ADDS] if alone else []), DISTILLABILITY]
+        judged = {kind: comparisons.get(kind, pair, metric) for kind in kinds}
+        f_t, without, own = (_average(task, place, metric) for place in (task.teacher_of(pair), pair.without, pair))
+        adds = [_average(task, task.alone_with(pair), metric), *tested(judged[TEACHER_ADDS])] if alone else []
         yield [
-            str(markdown(task.titles[metric.key])), *pair_cells(task, pair), _seeds(judged), *numbers, *tested(judged[0]), *tested(judged[1]),
+            str(markdown(task.titles[metric.key])), *pair_cells(task, pair), _seeds(list(judged.values())), f_t, without, own,
+            *tested(judged[REMEDY]), *adds, *tested(judged[DISTILLABILITY]),
         ]  # fmt: skip
+
+
+def _average(task: MeasuredTask, place: Trained | Pair, metric: Metric) -> str:
+    return average(task.table(place).get(metric.key, {}))
 
 
 def _impossible(task: MeasuredTask, pairs: Sequence[Pair]) -> list[Pair]:
@@ -156,30 +170,28 @@ def _impossible(task: MeasuredTask, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def debiasing_lines(comparisons: Comparisons) -> list[str]:
-    """Whether each method lowers the spurious gap at all, in teachers and in students alone, against ERM."""
+    """Whether each method lowers the spurious gap at all against ERM: in teachers and in students alone; of a method of the distillation alone in
+    distilled students, against the same distillation without it."""
     task = comparisons.task
     places = [place for place in task.trained if task.is_debiased(place.method)]
+    places += [pair for pair in task.pairs if task.acts_on_distillation(pair.method)]
     if not places:
         return []
-    lines = ["### Does debiasing work without distillation?", ""]
-    for metric in [task.gap or task.worst_group]:
-        rows = []
-        for place in places:
-            judged = comparisons.get(DEBIASED, place, metric)
-            plain = task.table(place._replace(method=ERM)).get(metric.key, {})
-            what = "teacher" if place.role == TEACHER else "student alone"
-            numbers = [average(plain), average(task.table(place).get(metric.key, {}))]
-            rows.append(
-                [
-                    method_label(task, place.method),
-                    what,
-                    str(markdown(place.size)),
-                    _seeds([judged]),
-                    *numbers,
-                    *tested(judged),
-                ]
-            )
-        header = ["method", "model", "size", "seeds", "by ERM", "with the method", KINDS[DEBIASED], *TESTED]
-        distance = ", difference of distances from 0" if metric.better == "nearer" else ""
-        lines += [f"{markdown(task.titles[metric.key])}{distance}:", "", *table(header, rows, text_columns=3)]
-    return lines
+    metric = task.gap or task.worst_group
+    rows = [_debiasing_row(comparisons, place, metric) for place in places]
+    header = ["method", "model", "size", "seeds", "by ERM", "with the method", KINDS[DEBIASED], *TESTED]
+    distance = ", difference of distances from 0" if metric.better == "nearer" else ""
+    lines = ["### Does debiasing work, against ERM?", ""]
+    return [*lines, f"{markdown(task.titles[metric.key])}{distance}:", "", *table(header, rows, text_columns=3)]
+
+
+def _debiasing_row(comparisons: Comparisons, place: Trained | Pair, metric: Metric) -> list[str]:
+    task, judged = comparisons.task, comparisons.get(DEBIASED, place, metric)
+    if isinstance(place, Pair):
+        plain = task.plain_of(place)
+        what, size = "distilled student", f"{markdown(place.teacher)} → {markdown(place.student)}"
+    else:
+        plain = place._replace(method=ERM)
+        what, size = "teacher" if place.role == TEACHER else "student alone", str(markdown(place.size))
+    numbers = [_average(task, plain, metric), _average(task, place, metric)]
+    return [method_label(task, place.method), what, size, _seeds([judged]), *numbers, *tested(judged)]

@@ -22,11 +22,12 @@ from evenhand.evaluation.verdict import verdict
 from evenhand.launch.distillability.grid import ERM
 from evenhand.launch.distillability.page.measured_task import MeasuredTask, Pair, Trained
 
-REMEDY, DEBIASED = "remedy", "debiased"
+REMEDY, TEACHER_ADDS, DEBIASED = "remedy", "teacher_adds", "debiased"
 KINDS = {
     DISTILLABILITY: "g − f_T",
     CONTRIBUTION: "g − f_S",
     REMEDY: "g with the remedy − g without",
+    TEACHER_ADDS: "g with the remedy − f_S with it",
     DEBIASED: "with the method − by ERM",
 }
 """What is subtracted from what."""
@@ -107,6 +108,9 @@ class Comparisons:
             yield Comparison(DISTILLABILITY, pair), (cell, DISTILLABILITY)
             without = Cell(cell.method, pair.teacher, pair.student, f_s=task.table(pair.without), g=cell.g)
             yield Comparison(REMEDY, pair), (without, CONTRIBUTION)
+            if alone := task.alone_with(pair):
+                with_it = Cell(cell.method, pair.teacher, pair.student, f_s=task.table(alone), g=cell.g)
+                yield Comparison(TEACHER_ADDS, pair), (with_it, CONTRIBUTION)
         for place in task.trained:
             if place.method != ERM:
                 plain = task.table(place._replace(method=ERM))
@@ -114,6 +118,12 @@ class Comparisons:
                     Comparison(DEBIASED, place),
                     (Cell(place.method, place.size, place.size, f_t=plain, g=task.table(place)), DISTILLABILITY),
                 )
+        for pair in task.pairs:
+            # a method of the distillation alone has no debiased teacher: its control is the same distillation without it
+            if task.acts_on_distillation(pair.method):
+                plain, own = task.table(task.plain_of(pair)), task.table(pair)
+                cell = Cell(task.cell_name(pair), pair.teacher, pair.student, f_t=plain, g=own)
+                yield Comparison(DEBIASED, pair), (cell, DISTILLABILITY)
 
     def of(self, metric: Metric) -> dict[Comparison, Judged]:
         """Every comparison of one metric."""

@@ -1,4 +1,4 @@
-"""What each task, and all tasks together, say of each of the paper's findings: supports, contradicts, or cannot tell."""
+"""What each task says of each of the paper's findings: supports, contradicts, no difference, or cannot tell."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, Cell, Metric
+from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, BySeed, Cell, Metric
 from evenhand.evaluation.distillability_findings import (
-    CANNOT_TELL,
-    CONTRADICTS,
-    SUPPORTS,
+    MARGIN,
     Finding,
     contribution_not_positive,
     larger_teacher_not_always_better,
     remedy_helps,
     same_scale_best,
     stable_while_groups_move,
+    teacher_adds,
     undermined_overall,
 )
+from evenhand.evaluation.distillability_rule import CANNOT_TELL
 from evenhand.evaluation.paired_seeds import CONFIDENCE, detectable_in_errors
-from evenhand.launch.distillability.page.inside import MEASURES, Inside, depth_finding
-from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, MeasuredTask, Pair
+from evenhand.launch.distillability.page.inside import CKA, MEASURES, Inside, deciding, depth_finding
+from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, MeasuredTask, Pair, Trained
+from evenhand.launch.page_text import listed
 
-WORDS = (SUPPORTS, CONTRADICTS, CANNOT_TELL)
-DEPENDS = "depends on the task"
 PERCENTAGE_POINTS = "points"
+MATTERS = f"{MARGIN:g} point or more"
+"""The smallest change that matters, in words."""
 _CLAIMS = {
     "undermined_plain": "Distillation undermines debiasing: a plain student is less robust than the debiased teacher that it is distilled from",
     "undermined_same": "It does so even where the student is debiased too: it is less robust than its debiased teacher",
-    "nothing_gained_same": "A debiased student gains nothing from its teacher: contribution is not positive",
-    "nothing_gained_plain": "A plain student gains nothing from a debiased teacher either",
-    "stable_while_groups_move": "Robustness stays stable overall while single groups (bias types) move",
+    "nothing_gained_same": f"A debiased student gains nothing from its teacher: its contribution is no gain of {MATTERS}",
+    "nothing_gained_plain": f"A plain student gains nothing from a debiased teacher either: no gain of {MATTERS}",
+    "stable_while_groups_move": f"Robustness stays stable overall, with no change of {MATTERS}, while single groups (bias types) move",
     "same_scale_best": "Pairs of the same scale transfer best",
-    "larger_teacher_not_always_better": "A larger teacher is not always better",
+    "larger_teacher_not_always_better": f"A larger teacher is not always better: with some method and student it brings no gain of {MATTERS}",
     "middle_and_late_layers": "Teacher and student diverge in middle and late layers",
 }
 
@@ -49,6 +50,7 @@ class TaskFinding:
         judged: what it was judged on -> the verdict with its numbers; the first decides.
         used, wanted: how many cells it was judged on, and how many the plan has for it.
         unit: of gains.
+        note: which of the planned ones it rests on, where it is not all of them by design.
     """
 
     key: str
@@ -57,11 +59,17 @@ class TaskFinding:
     used: int
     wanted: int
     unit: str = PERCENTAGE_POINTS
+    note: str = ""
+
+    @property
+    def decides(self) -> Finding | None:
+        """The verdict that counts, ``None`` where nothing could be judged."""
+        return next(iter(self.judged.values()), None)
 
     @property
     def word(self) -> str:
-        """Supports, contradicts or cannot tell."""
-        return next(iter(self.judged.values())).verdict if self.judged else CANNOT_TELL
+        """Supports, contradicts, no difference or cannot tell."""
+        return self.decides.verdict if self.decides else CANNOT_TELL
 
     def to_dict(self) -> dict[str, object]:
         """Plain values."""
@@ -74,6 +82,7 @@ class TaskFinding:
             "cells": self.used,
             "cells_planned": self.wanted,
             "unit": self.unit,
+            "note": self.note,
         }
 
 
@@ -90,7 +99,7 @@ def task_findings(task: MeasuredTask, insides: Sequence[Inside]) -> list[TaskFin
     """Every finding that the task's plan can say something of, in the paper's order.
 
     Those on debiasing are judged on the methods that debias teachers: neither ERM nor methods of the distillation alone; those on remedies on
-    the methods for which remedies are tried. Methods that turned out not to lower the teacher's gap are not left out: to choose by what was
+    the methods for which remedies are tried, under debiased teachers and under ERM's apart. Methods that turned out not to lower the teacher's gap are not left out: to choose by what was
     found in f_T would bend g − f_T.
 
     Args:
@@ -121,12 +130,9 @@ def _findings(task: MeasuredTask, insides: Sequence[Inside]) -> Iterator[TaskFin
     )  # fmt: skip
     looked = sum(pair.method in task.settings.why_methods for pair in task.pairs) if task.settings.why else 0
     looked = max(looked, len(insides))
-    judged = {title: depth_finding(insides, measure) for measure, title in MEASURES.items()}
-    yield TaskFinding(
-        "middle_and_late_layers", _CLAIMS["middle_and_late_layers"], judged, len(insides), looked, "of the measure"
-    )
+    yield _depth_finding(insides, looked)
     for remedy in task.settings.remedies:
-        yield _remedy_finding(task, remedy)
+        yield from _remedy_findings(task, remedy)
 
 
 def judged_on(task: MeasuredTask) -> list[Metric]:
@@ -162,24 +168,47 @@ def _groups_finding(task: MeasuredTask, pairs: Sequence[Pair]) -> TaskFinding:
     )
 
 
-def _remedy_finding(task: MeasuredTask, remedy: str) -> TaskFinding:
-    pairs = [pair for pair in task.remedied if pair.remedy == remedy]
-    label, judged, used = task.results.grid.remedies[remedy].label, {}, 0
-    for metric in judged_on(task):
-        both = [(task.table(pair).get(metric.key, {}), task.table(pair.without).get(metric.key, {})) for pair in pairs]
-        both = [(own, plain) for own, plain in both if own.keys() & plain.keys()]
-        used = max(used, len(both))
-        judged[task.titles[metric.key]] = remedy_helps(
-            remedy, [own for own, _ in both], [plain for _, plain in both], metric
+def _depth_finding(insides: Sequence[Inside], looked: int) -> TaskFinding:
+    judged = {title: depth_finding(insides, measure) for measure, title in MEASURES.items()}
+    there = [inside.pair for inside, _ in deciding(insides, CKA)]
+    note = ""
+    if there and len(there) < len(insides):
+        sizes = dict.fromkeys(f"{pair.teacher} → {pair.student}" for pair in there)
+        note = f"those of {listed(list(sizes))}; the others have fewer than three mapped layers, so no early third"
+    key = "middle_and_late_layers"
+    return TaskFinding(key, _CLAIMS[key], judged, len(there), looked, "of the measure", note)
+
+
+def _remedy_findings(task: MeasuredTask, remedy: str) -> Iterator[TaskFinding]:
+    """Under debiased teachers, then under ERM's: whether the student is more robust with it, and whether the teacher adds to it."""
+    chosen = task.results.grid.remedies[remedy]
+    pairs, note = [pair for pair in task.remedied if pair.remedy == remedy], ""
+    if chosen.from_teacher:
+        # of equal sizes the student is its teacher, trained further: no distillation is needed for that
+        pairs, note = [pair for pair in pairs if pair.teacher != pair.student], "pairs of equal sizes left out"
+    for debiased in (True, False):
+        of_teachers = [pair for pair in pairs if task.is_debiased(pair.method) == debiased]
+        key, under = (
+            (f"remedy_{remedy}", "debiased teachers")
+            if debiased
+            else (f"remedy_{remedy}_erm", "teachers trained by ERM")
         )
-    return TaskFinding(f"remedy_{remedy}", f"The remedy “{label}” helps", judged, used, len(pairs))
+        claim = f"The student is more robust with the remedy “{chosen.label}”, under {under}"
+        yield _between(task, key, claim, [(pair, pair.without) for pair in of_teachers], remedy_helps, remedy, note)
+        controls = [(pair, alone) for pair in of_teachers if (alone := task.alone_with(pair))]
+        claim = f"The teacher adds to the remedy “{chosen.label}”, under {under}: more than a student alone has of it"
+        yield _between(task, f"{key}_teacher_adds", claim, controls, teacher_adds, remedy, note)
 
 
-def over_tasks(words: Mapping[str, str]) -> str:
-    """One word for several tasks: what all that can tell say, or that they do not agree.
-
-    Args:
-        words: task -> supports, contradicts or cannot tell.
-    """
-    told = set(words.values()) - {CANNOT_TELL}
-    return CANNOT_TELL if not told else next(iter(told)) if len(told) == 1 else DEPENDS
+def _between(
+    task: MeasuredTask, key: str, claim: str, places: Sequence[tuple[Pair, Pair | Trained]],
+    judge: Callable[[str, list[BySeed], list[BySeed], Metric], Finding], remedy: str, note: str,
+) -> TaskFinding:  # fmt: skip
+    """Of distilled students with a remedy, each less the model beside it."""
+    judged, used = {}, 0
+    for metric in judged_on(task):
+        both = [tuple(task.table(place).get(metric.key, {}) for place in two) for two in places]
+        both = [(own, other) for own, other in both if own.keys() & other.keys()]
+        used = max(used, len(both))
+        judged[task.titles[metric.key]] = judge(remedy, [own for own, _ in both], [other for _, other in both], metric)
+    return TaskFinding(key, claim, judged, used, len(places), note=note)

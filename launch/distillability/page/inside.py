@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from evenhand.evaluation.distillability import BySeed, seed_mean
-from evenhand.evaluation.distillability_findings import CANNOT_TELL, CONTRADICTS, SUPPORTS, Finding
+from evenhand.evaluation.distillability_findings import Finding
+from evenhand.evaluation.distillability_rule import CANNOT_TELL, CONTRADICTS, SUPPORTS
+from evenhand.evaluation.internals.component_overlap import UNITS
 from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.launch.distillability.page.mean_entry import SIDES, mean_entry
 from evenhand.launch.distillability.page.measured_task import MeasuredTask, Pair, mean
 
 DEPTHS = ("early", "middle", "late")
 CKA, ATTENTION = "cka", "attention"
+HEADS = UNITS[1]
 MEASURES = {CKA: "1 − CKA of mapped layers", ATTENTION: "divergence of attention maps, bits"}
 
 
@@ -28,7 +31,9 @@ class Inside:
         n: seeds.
         entry: of `mean_entry`.
         depths: measure -> depth -> side -> by seed.
-        overlaps: unit -> side -> ``jaccard``, ``jaccard_by_chance``, ``common`` and ``top``, by seed.
+        overlaps: unit -> side -> ``jaccard``, ``jaccard_by_chance``, ``common`` and ``top``, by seed; single heads, which are matched by their
+            number, only where the student began with its teacher's weights: elsewhere the number means nothing.
+        heads_left_out: whether they are left out.
         no_attention: why attention maps were not compared, None where they were.
     """
 
@@ -38,6 +43,7 @@ class Inside:
     depths: Mapping[str, Mapping[str, Mapping[str, BySeed]]]
     overlaps: Mapping[str, Mapping[str, Mapping[str, BySeed]]]
     no_attention: str | None = None
+    heads_left_out: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """Plain values: matrices, and means over seeds with intervals; ``by_depth`` of 1 − CKA and of the encoder's attention."""
@@ -53,10 +59,10 @@ class Inside:
 
 def insides_of(task: MeasuredTask) -> list[Inside]:
     """Of every pair that was looked into."""
-    return [_inside(pair, found) for pair, found in task.looked_inside()]
+    return [_inside(pair, found, task.began_from_teacher(pair)) for pair, found in task.looked_inside()]
 
 
-def _inside(pair: Pair, found: Mapping[int, Mapping[str, Any]]) -> Inside:
+def _inside(pair: Pair, found: Mapping[int, Mapping[str, Any]], began_from_teacher: bool) -> Inside:
     first = next(iter(found.values()))
     depths = {CKA: _by_depth({seed: one["similarity"]["by_depth"] for seed, one in found.items()}, distance=True)}
     attention = {seed: one["attention"]["kinds"] for seed, one in found.items() if one.get("attention")}
@@ -64,13 +70,19 @@ def _inside(pair: Pair, found: Mapping[int, Mapping[str, Any]]) -> Inside:
         # of models with a decoder the encoder's: all families have it
         depths[ATTENTION] = _by_depth({seed: kinds["encoder"]["by_depth"] for seed, kinds in attention.items()})
     overlaps: dict = {}
+    left_out = False
     for seed, one in found.items():
         for unit, sides in (one.get("overlap") or {}).items():
+            if unit == HEADS and not began_from_teacher:
+                left_out = True
+                continue
             for side, numbers in sides.items():
                 kept = overlaps.setdefault(unit, {}).setdefault(side, {})
                 for key in ("jaccard", "jaccard_by_chance", "common", "top"):
                     kept.setdefault(key, {})[seed] = numbers[key]
-    return Inside(pair, len(found), mean_entry(list(found.values())), depths, overlaps, first.get("no_attention"))
+    return Inside(
+        pair, len(found), mean_entry(list(found.values())), depths, overlaps, first.get("no_attention"), left_out
+    )
 
 
 def _by_depth(found: Mapping[int, Mapping], distance: bool = False) -> dict[str, dict[str, dict[int, float | None]]]:
@@ -95,33 +107,54 @@ def _means(table: Mapping) -> dict:
     return {key: _means(value) for key, value in table.items()}
 
 
-def depth_finding(insides: Sequence[Inside], measure: str) -> Finding:
-    """Middle and late layers diverge more than early ones, on bias-conflicting examples: the mean over pairs, seed by seed.
+def deciding(insides: Sequence[Inside], measure: str) -> list[tuple[Inside, dict[int, float]]]:
+    """The pairs that say something of depth, those with early and with deeper mapped layers, each with its numbers.
 
-    Supported where the whole interval of (mean of middle and late) − early lies above 0, contradicted where it lies below.
+    Args:
+        insides: of one task.
+        measure: of `MEASURES`.
+
+    Returns:
+        With each pair, by seed: (mean of middle and late) − early, on bias-conflicting examples. Models of fewer than three mapped layers have
+        no early third and are left out.
+    """
+    found = []
+    for inside in insides:
+        depths, differences = inside.depths.get(measure), {}
+        for seed in depths["early"]["conflicting"] if depths else ():
+            early, *rest = (depths[depth]["conflicting"].get(seed) for depth in DEPTHS)
+            deeper = [value for value in rest if value is not None]
+            if early is not None and deeper:
+                differences[seed] = float(np.mean(deeper)) - early
+        if differences:
+            found.append((inside, differences))
+    return found
+
+
+def depth_finding(insides: Sequence[Inside], measure: str) -> Finding:
+    """Middle and late layers diverge more than early ones, on bias-conflicting examples: the mean over `deciding` pairs, seed by seed.
+
+    Supported where the whole interval of (mean of middle and late) − early lies above 0, contradicted where it lies below. Its ``cells`` are
+    the pairs that it rests on; seeds that one of them lacks are left out.
 
     Args:
         insides: of one task.
         measure: of `MEASURES`.
     """
-    by_seed: dict[int, list[float]] = {}
-    for inside in insides:
-        depths = inside.depths.get(measure)
-        for seed in depths["early"]["conflicting"] if depths else ():
-            early, *rest = (depths[depth]["conflicting"].get(seed) for depth in DEPTHS)
-            deeper = [value for value in rest if value is not None]
-            if early is not None and deeper:
-                by_seed.setdefault(seed, []).append(float(np.mean(deeper)) - early)
-    most = max(map(len, by_seed.values()), default=0)
-    values = [float(np.mean(of_seed)) for of_seed in by_seed.values() if len(of_seed) == most]
+    pairs = [differences for _, differences in deciding(insides, measure)]
+    seeds = sorted(set.intersection(*map(set, pairs))) if pairs else []
+    values = [float(np.mean([differences[seed] for differences in pairs])) for seed in seeds]
     claim = "teacher and student diverge in middle and late layers rather than in early ones"
-    word, interval = CANNOT_TELL, None
+    word, interval, p_value = CANNOT_TELL, None, None
     if len(values) > 1 and np.ptp(values) > 0:
         found = t_interval(values)
         interval = found.low, found.high
         word = SUPPORTS if found.low > 0 else CONTRADICTS if found.high < 0 else CANNOT_TELL
-    why = "" if values else _why_none(insides, measure)
-    return Finding("middle_and_late_layers", claim, word, why, measure, mean(values), interval, len(values), 0.0)
+        p_value = None if word == CANNOT_TELL else found.p_value
+    why = "" if values else "no seed has all models" if pairs else _why_none(insides, measure)
+    return Finding(
+        "middle_and_late_layers", claim, word, why, measure, mean(values), interval, len(values), 0.0, p_value, cells=len(pairs)
+    )  # fmt: skip
 
 
 def _why_none(insides: Sequence[Inside], measure: str) -> str:

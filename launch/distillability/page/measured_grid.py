@@ -9,9 +9,10 @@ from functools import cached_property
 from evenhand.evaluation import EvaluationReport
 from evenhand.launch.distillability.models import GridModel, all_models
 from evenhand.launch.distillability.page.comparisons import Comparisons
-from evenhand.launch.distillability.page.findings import TaskFinding, over_tasks, task_findings
+from evenhand.launch.distillability.page.findings import TaskFinding, task_findings
 from evenhand.launch.distillability.page.inside import Inside, insides_of
 from evenhand.launch.distillability.page.measured_task import MeasuredTask
+from evenhand.launch.distillability.page.over_tasks import OverTasks
 from evenhand.launch.distillability.results import GridResults
 
 
@@ -75,12 +76,10 @@ class MeasuredGrid:
         return {"wanted": sum(counts.values())} | counts
 
     @cached_property
-    def findings(self) -> Mapping[str, tuple[str, str, Mapping[str, str]]]:
-        """By finding: the claim, what all tasks together say, and the word of each."""
-        claims: dict[str, str] = {}
-        words: dict[str, dict[str, str]] = {}
+    def findings(self) -> Mapping[str, OverTasks]:
+        """What all tasks together say, by finding."""
+        found: dict[str, dict[str, TaskFinding]] = {}
         for name, page in self.tasks.items():
             for finding in page.findings:
-                claims[finding.key] = finding.claim
-                words.setdefault(finding.key, {})[name] = finding.word
-        return {key: (claims[key], over_tasks(of_task), of_task) for key, of_task in words.items()}
+                found.setdefault(finding.key, {})[name] = finding
+        return {key: OverTasks.of(of_task) for key, of_task in found.items()}

@@ -17,6 +17,8 @@ from evenhand.launch.distillability.results import GridResults
 PLAIN, SAME = "plain", "same"
 """How the distilled student itself is trained."""
 ROLES = {TEACHER: "f_T", ALONE: "f_S"}
+FEWEST_OF_A_GROUP = 30
+"""Examples. A worst group is a minimum: over groups of a few examples each it says more of chance than of the model."""
 
 
 class Trained(NamedTuple):
@@ -26,11 +28,13 @@ class Trained(NamedTuple):
         role: ``teacher`` or ``alone``.
         method: that debiases it.
         size: a name of the task's sizes.
+        remedy: of a student alone, one that changes its own training; or ``none``.
     """
 
     role: str
     method: str
     size: str
+    remedy: str = NO_REMEDY
 
 
 class Pair(NamedTuple):
@@ -143,10 +147,23 @@ class MeasuredTask:
         return [name for name, split in self.splits.items() if split["shift"]]
 
     @cached_property
-    def judged_split(self) -> str | None:
-        """Whose worst group and spurious gap are looked at: ``test``, where it has aligned and conflicting examples, else the first split that has."""
+    def gap_split(self) -> str | None:
+        """Whose spurious gap is looked at: ``test``, where it has aligned and conflicting examples, else the first split that has; where none
+        has, ``test``."""
         both = [name for name, split in self.splits.items() if split["n_aligned"] and split["n_conflicting"]]
         return INSIDE if INSIDE in (both or self.splits) else next(iter(both or self.splits), None)
+
+    @cached_property
+    def judged_split(self) -> str | None:
+        """Whose worst group is looked at: `gap_split`, where each of its groups has 30 examples; else the first split of which this is so, one
+        with conflicting examples before others; where there is none, `gap_split` all the same."""
+        conflicting = [name for name, split in self.splits.items() if split["n_conflicting"]]
+        order = dict.fromkeys([self.gap_split, *conflicting, *self.splits]) if self.splits else {}
+        return next((name for name in order if self.smallest_group(name) >= FEWEST_OF_A_GROUP), self.gap_split)
+
+    def smallest_group(self, split: str) -> int:
+        """Examples of a split's smallest group, of those that have any; 0 where none has."""
+        return min((group["n"] for group in self.splits[split]["groups"] if group["n"]), default=0)
 
     @cached_property
     def shown(self) -> list[Metric]:
@@ -161,11 +178,11 @@ class MeasuredTask:
 
     @cached_property
     def robust_keys(self) -> list[str]:
-        """Keys of worst group and spurious gap; of the gap only where it is defined."""
+        """Keys of worst group and spurious gap, which may be of different splits; of the gap only where it is defined."""
         if self.example is None:
             return []
-        split = self.splits[self.judged_split]
-        gap = [f"{self.judged_split}_spurious_gap"] if split["n_aligned"] and split["n_conflicting"] else []
+        split = self.splits[self.gap_split]
+        gap = [f"{self.gap_split}_spurious_gap"] if split["n_aligned"] and split["n_conflicting"] else []
         return [f"{self.judged_split}_worst_group", *gap]
 
     @property
@@ -199,8 +216,8 @@ class MeasuredTask:
 
     @cached_property
     def trained(self) -> list[Trained]:
-        """Teachers, then students alone, in the order of the file."""
-        own = [place for place in self.places if isinstance(place, Trained)]
+        """Teachers, then students alone, in the order of the file; those with a remedy are not among them."""
+        own = [place for place in self.places if isinstance(place, Trained) and place.remedy == NO_REMEDY]
         return [place for role in ROLES for method in self.methods for place in own if place[:2] == (role, method)]
 
     @cached_property
@@ -217,7 +234,7 @@ class MeasuredTask:
 
     def is_debiased(self, method: str) -> bool:
         """Whether teachers and students alone are debiased by it: not ERM, and no method of the distillation alone."""
-        return method != ERM and not self.results.grid.methods[method].distils
+        return method != ERM and not self.acts_on_distillation(method)
 
     def teacher_of(self, pair: Pair) -> Trained:
         """f_T of a distilled student."""
@@ -227,6 +244,19 @@ class MeasuredTask:
         """f_S of a distilled student: the same student, trained the same way (plain ones by ERM), without the teacher."""
         method = pair.method if pair.variant == SAME and self.is_debiased(pair.method) else ERM
         return Trained(ALONE, method, pair.student)
+
+    def alone_with(self, pair: Pair) -> Trained | None:
+        """f_S with the remedy of a distilled student: the same without the teacher. ``None`` where the remedy is one of the distillation alone."""
+        place = self.alone_of(pair)._replace(remedy=pair.remedy)
+        return place if pair.remedy != NO_REMEDY and place in self.places else None
+
+    def plain_of(self, pair: Pair) -> Pair:
+        """The student of ERM's teacher of the same sizes: the same distillation without any debiasing."""
+        return Pair(ERM, pair.teacher, pair.student, PLAIN)
+
+    def acts_on_distillation(self, method: str) -> bool:
+        """Whether a method acts on the distillation alone, so that it has the teachers and students alone of ERM."""
+        return self.results.grid.methods[method].distils
 
     def table(self, place: Trained | Pair) -> dict[str, dict[int, float | None]]:
         """Metric's key -> seed -> value, of what has been measured."""
@@ -258,6 +288,11 @@ class MeasuredTask:
         parts += [f"{len(keys) - there - failed} not run yet"] if len(keys) > there + failed else []
         return f"{there} of {len(keys)} ({', '.join(parts)})" if parts else str(there)
 
+    def began_from_teacher(self, pair: Pair) -> bool:
+        """Whether a distilled student's first weights were its teacher's."""
+        recipes = (self.models[key].recipe for key in self.places.get(pair, {}).values())
+        return any(recipe.student.initialisation == "teacher" for recipe in recipes)
+
     def looked_inside(self) -> Iterator[tuple[Pair, dict[int, Mapping[str, Any]]]]:
         """Distilled students with the comparisons of the measure ``internals`` by seed."""
         for pair in self.pairs:
@@ -276,7 +311,7 @@ VARIANTS = {PLAIN: "plain student", SAME: "student debiased too"}
 def place_of(model: GridModel) -> Trained | Pair:
     """Where a model stands, whatever its seed."""
     if model.role != DISTILLED:
-        return Trained(model.role, model.method, model.size)
+        return Trained(model.role, model.method, model.size, model.remedy)
     return Pair(model.method, model.teacher_size, model.size, model.student_method, model.remedy)
 
 

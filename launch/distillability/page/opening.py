@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY
 from evenhand.evaluation.distillability_findings import MARGIN
+from evenhand.evaluation.groups_result import INSIDE
 from evenhand.evaluation.verdict import RULE
-from evenhand.launch.distillability.models import TEACHER
+from evenhand.launch.distillability.models import DISTILLED, TEACHER, GridModel
+from evenhand.launch.distillability.page.findings import MATTERS
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
-from evenhand.launch.distillability.page.measured_task import MeasuredTask
+from evenhand.launch.distillability.page.measured_task import FEWEST_OF_A_GROUP, MeasuredTask
 from evenhand.launch.page_text import listed, plural, table
 from evenhand.launch.results_tables import number
 from evenhand.model_cards.escaping import code, markdown
@@ -68,16 +70,59 @@ def reading_lines(measured: MeasuredGrid) -> list[str]:
         "teachers and students of ERM.",
         "- The *worst group* is the lowest accuracy of any group, the *spurious gap* accuracy on bias-aligned less that on bias-conflicting examples; its "
         "differences are of distances from 0, so below 0 is better. ID is the test split, OOD a shifted one.",
-        "- Models are paired by seed: f_S and g share first weights and order of data. Seeds are the unit; intervals are Student's t at 95 % over seeds, and "
+        "- Models are paired by seed: f_S and g share first weights and order of data, f_T has its own. Seeds are the unit; intervals are Student's t at 95 % over seeds, and "
         f"say what would hold for other trainings on these data and these test examples. {RULE}",
-        "- p (Holm) is corrected over all comparisons of a task's page in one metric, each metric apart; a verdict that the correction takes back says so.",
+        "- p (Holm) in the tables is corrected over all comparisons of a task's page in one metric, each metric apart; a verdict that the correction takes back "
+        "says so. Of groups, over the methods and groups of a split.",
         "- *Detectable* is the true difference that a comparison would have found with 80 % power at the level of 5 %, given the spread that was seen; in "
         "brackets at the first step of the correction. What is smaller cannot be told from nothing here.",
-        f"- A finding is supported where the whole interval of the mean gain (positive is better) lies on its side of 0, contradicted where a gain or loss of "
-        f"{number(MARGIN, False, 0)} point, the smallest that matters, is excluded, and else cannot be told. The worst group decides; over several tasks those decide "
-        "that can tell. Findings on debiasing are judged on all methods that debias a teacher, whether or not they did.",
+        *_rule_lines(),
+        *_self_distilled_lines(measured),
         "",
     ]
+
+
+def _rule_lines() -> list[str]:
+    """The rule of `evenhand.evaluation.distillability_rule`, and what its verdicts are corrected over."""
+    margin = number(MARGIN, False, 0)
+    return [
+        f"- Findings are judged on the mean gain over cells (positive is better) and its interval; {margin} point is the smallest change that matters. That there is "
+        f"a gain is *supported* where the whole interval lies above 0 and the mean is at least {margin}; *contradicted* where the mean is −{margin} or less and the "
+        f"whole interval lies below {margin}; there is *no difference of {MATTERS}* where the whole interval lies within ± {margin}, on whichever side of 0; else it "
+        f"cannot be told. A loss is judged likewise. That there is *no gain of {MATTERS}* is supported where the whole interval lies below {margin}, contradicted where "
+        "a gain is supported, and else cannot be told.",
+        f"- Three findings are told otherwise. *Stable while groups move*: the interval of the overall gain lies within ± {margin}, and a group's mean gain is {margin} or more "
+        f"up or down with p (Holm, over the groups) below 0.05; contradicted where the overall interval lies beyond ± {margin}, or all groups' intervals (Bonferroni) lie "
+        f"within. *A larger teacher is not always better*: in one pair of teachers the interval of its gain (Bonferroni, over the pairs) lies below {margin}; contradicted "
+        f"where in all pairs it lies above 0 and the mean is at least {margin}. *Middle and late layers*: the interval of their mean less the early ones' lies above 0; "
+        "contradicted where it lies below.",
+        "- The worst group decides; what other metrics say stands beside it, uncorrected. Each finding is corrected by Holm over the tasks that were asked, those "
+        "that cannot tell included, and over nothing else; *not after Holm* marks what that takes back. Findings on debiasing are judged on all methods that debias a "
+        "teacher, whether or not they did.",
+    ]
+
+
+def _self_distilled_lines(measured: MeasuredGrid) -> list[str]:
+    """Methods whose students alone have a teacher all the same."""
+    models = [model for page in measured.tasks.values() for model in page.task.models.values()]
+    lines = []
+    for name, method in measured.results.grid.methods.items():
+        own = [model for model in models if model.method == name]
+        if not method.self_distilled or not own:
+            continue
+        alone, g = (
+            _alphas(model for model in own if (model.role == DISTILLED) == distilled) for distilled in (False, True)
+        )
+        lines.append(
+            f"- {markdown(method.label)} cannot do without a teacher: its f_T and f_S are themselves distilled, with alpha = {alone}, from the model of their size "
+            f"that ERM trained; g is distilled from f_T with alpha = {g}. The contribution of a student debiased too therefore changes the teacher"
+            f"{' and the share of distillation together' * (alone != g)}, and does not say what a teacher adds to none."
+        )
+    return lines
+
+
+def _alphas(models: Iterable[GridModel]) -> str:
+    return listed([f"{alpha:g}" for alpha in sorted({model.recipe.objective.alpha for model in models})])
 
 
 def task_opening(task: MeasuredTask) -> list[str]:
@@ -99,13 +144,28 @@ def _data_lines(task: MeasuredTask) -> list[str]:
     settings = ", ".join(f"{key}={value}" for key, value in (data.get("settings") or {}).items())
     named = f"{code(data['name'])}{f' ({markdown(settings)})' if settings else ''}"
     lines = [f"- Data: {named}; test examples: {'; '.join(parts)}."]
-    if task.judged_split not in (None, "test"):
-        lines.append(
-            f"- Worst group and spurious gap are those of {markdown(task.judged_split)}: test has no aligned and conflicting examples."
-        )
+    if task.judged_split is not None:
+        lines.append(_judged_line(task))
     if task.gap is None:
         lines.append("- No split has aligned and conflicting examples, so there is no spurious gap.")
     return lines
+
+
+def _judged_line(task: MeasuredTask) -> str:
+    """Whose worst group and whose spurious gap are looked at, why, and how small the groups are."""
+    judged, gap = task.judged_split, task.gap_split
+    smallest = f"its smallest group has {plural(task.smallest_group(judged), 'example')}"
+    few = f", fewer than {FEWEST_OF_A_GROUP}, so that its worst group is partly chance" * (
+        task.smallest_group(judged) < FEWEST_OF_A_GROUP
+    )
+    if judged != gap:
+        of_gap = f" The spurious gap is that of {markdown(gap)}." if task.gap else ""
+        return (
+            f"- The worst group is that of {markdown(judged)}: {smallest}, where {markdown(gap)} has a group of {task.smallest_group(gap)}, and a minimum over groups of "
+            f"fewer than {FEWEST_OF_A_GROUP} is partly chance.{of_gap}"
+        )
+    why = "" if judged == INSIDE else ", as test has no aligned and conflicting examples"
+    return f"- Worst group and spurious gap are those of {markdown(judged)}{why}; {smallest}{few}."
 
 
 def _size_lines(task: MeasuredTask) -> list[str]:

@@ -85,7 +85,7 @@ def _row_label(task: MeasuredTask, method: str, variant: str) -> str:
 
 def _metric_name(task: MeasuredTask, key: str) -> str:
     """Part of a file's name."""
-    return key.removeprefix(f"{task.judged_split}_")
+    return "worst_group" if key == task.worst_group.key else "spurious_gap"
 
 
 def models_pictures(task: MeasuredTask, folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ from evenhand.launch.distillability.models import GridModel
 from evenhand.launch.distillability.page.comparisons import KINDS, Judged
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
 from evenhand.launch.distillability.page.measured_task import MeasuredTask, Pair, Trained
+from evenhand.launch.distillability.page.over_tasks import OverTasks
 
 SCHEMA, SCHEMA_VERSION = "evenhand-distillability-results", 1
 
@@ -45,13 +46,21 @@ def results_json(measured: MeasuredGrid, summary: list[str], pictures: list[str]
         "differences": dict(KINDS),
         "confidence_level": CONFIDENCE,
         "interval_method": METHOD,
-        "findings": {
-            key: {"claim": claim, "verdict": word, "tasks": dict(words)} for key, (claim, word, words) in measured.findings.items()
-        },
+        "findings": {key: _over_tasks(found) for key, found in measured.findings.items()},
         "tasks": {name: _task(page) for name, page in measured.tasks.items()},
         "summary": summary,
         "pictures": pictures,
     }  # fmt: skip
+
+
+def _over_tasks(found: OverTasks) -> dict[str, Any]:
+    return {
+        "claim": found.claim,
+        "verdict": found.verdict,
+        "tasks": dict(found.words),
+        "p_values_holm": dict(found.p_values),
+        "holds": {task: found.holds(task) for task in found.words},
+    }
 
 
 def _task(page: TaskPage) -> dict[str, Any]:
@@ -69,6 +78,7 @@ def _task(page: TaskPage) -> dict[str, Any]:
     return data | {
         "data": task.example["data"],
         "judged_split": task.judged_split,
+        "gap_split": task.gap_split,
         "shifted_splits": task.shifted,
         "splits": list(task.splits),
         "metrics": {key: _metric(task, metric) for key, metric in task.metrics.items()},

@@ -30,7 +30,7 @@ def why_lines(task: MeasuredTask, insides: Sequence[Inside], drawn: Sequence[str
     lines = ["### Why: inside teacher and student", ""]
     lines += [
         f"Distilled students of {methods}, beside their teachers, on as many bias-aligned as bias-conflicting examples. Layers are mapped by relative depth; "
-        "early, middle and late are thirds of the mapped layers. Means over seeds with their intervals; a diagnosis, so nothing here is better or worse.",
+        "early, middle and late are thirds of the mapped layers, and fewer than three have no early third. Means over seeds with their intervals; a diagnosis, so nothing here is better or worse.",
         "",
         *drawn,
     ]
@@ -67,13 +67,15 @@ def _overlap_lines(task: MeasuredTask, insides: Sequence[Inside]) -> list[str]:
         for unit, sides in inside.overlaps.items():
             cells = [cell for side in ("aligned", "conflicting") for cell in _overlap_cells(sides.get(side))]
             rows.append([*pair_cells(task, inside.pair), unit, *cells])
+    caveat = "Single heads are not compared: a student's head 3 has nothing to do with its teacher's unless it began with the teacher's weights."
+    left_out = [caveat, ""] if any(inside.heads_left_out for inside in insides) else []
     if not rows:
-        return []
+        return left_out
     header = [*PAIR, "components"]
     for side in ("aligned", "conflicting"):
         header += [f"in common, {side}", f"Jaccard, {side}", f"by chance, {side}"]
     what = "The most important components of the teacher that are the student's too, ranked by what taking them out costs in ln p(true class):"
-    return [what, "", *table(header, rows, text_columns=4)]
+    return [what, "", *table(header, rows, text_columns=4), *left_out]
 
 
 def _overlap_cells(numbers: dict | None) -> list[str]:
