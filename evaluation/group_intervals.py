@@ -23,6 +23,12 @@ WILSON = "Wilson"
 NEWCOMBE = "Newcombe's hybrid of two Wilson intervals"
 WORST = "least of the groups' Wilson intervals, the upper ends Bonferroni-corrected"
 PAIRED = f"paired outcomes by group, Dirichlet(½) posterior (Jeffreys), {DRAWS:,} draws"
+SAME_EXAMPLES = (
+    f"paired outcomes of the same examples in both splits, Dirichlet(½) posterior (Jeffreys), {DRAWS:,} draws"
+)
+PAIRED_DROPS = (
+    f"paired outcomes of both models on the same examples in both splits, Dirichlet posterior, {DRAWS:,} draws"
+)
 FLIPPED = f"sign flips over examples, {FLIPS:,} draws"
 TOO_FEW = f"no interval of the difference: fewer than {FEWEST_ITEMS} examples on a side"
 
@@ -129,6 +135,55 @@ def gap_difference_p_value(sides: Sequence[tuple[np.ndarray, np.ndarray]], seed:
         observed += sign * (more - less) / len(first)
         drawn = drawn + sign * (2 * generator.binomial(more + less, 0.5, size=FLIPS) - more - less) / len(first)
     return float((1 + (np.abs(drawn) >= abs(observed) - 1e-12).sum()) / (1 + FLIPS))
+
+
+def drop_difference_interval(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], seed: int, confidence_level: float
+) -> tuple[float, float] | None:
+    """Interval of one model's \\|drop\\| less another's between two splits of the same examples, in percentage points
+    (`distance_interval`).
+
+    A model's change on an example (right in the first split − right in the second) is −1, 0 or 1, and its drop is the mean
+    of them. The shares of the nine pairs of changes have a Dirichlet posterior with two examples in all added, shared out
+    so that each model's own four outcomes have half an example each, as in `paired_share_draws`.
+
+    Args:
+        one, other: of the two models, ((m,), (m,)) whether it was right on each example in the first and the second split.
+        seed: of the draws.
+
+    Returns:
+        (low, high), or ``None`` for fewer than `FEWEST_ITEMS` examples.
+    """
+    changes = [_changes(model) for model in (one, other)]
+    cells = np.bincount(3 * (changes[0] + 1) + changes[1] + 1, minlength=9)
+    prior = np.outer((1, 2, 1), (1, 2, 1)).ravel() / 8
+    shares = np.random.default_rng(seed).dirichlet(cells + prior, size=DRAWS).reshape(-1, 3, 3)
+    draws = [100 * (margin[:, 2] - margin[:, 0]) for margin in (shares.sum(2), shares.sum(1))]
+    drops = [100 * float(np.mean(change)) for change in changes]
+    return distance_interval(*draws, *drops, 0.0, len(changes[0]), confidence_level)
+
+
+def drop_difference_p_value(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], seed: int
+) -> float:
+    """Two-sided p of the two models having one signed drop, by exchanging them at random on every example, in both splits at
+    once.
+
+    Args:
+        one, other, seed: as for `drop_difference_interval`.
+    """
+    differences = _changes(one) - _changes(other)
+    generator, drawn = np.random.default_rng([seed, 2]), 0
+    for size in (1, 2):
+        n = int((np.abs(differences) == size).sum())
+        drawn = drawn + size * (2 * generator.binomial(n, 0.5, size=FLIPS) - n)
+    return float((1 + (np.abs(drawn) >= abs(differences.sum())).sum()) / (1 + FLIPS))
+
+
+def _changes(model: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(m,) −1, 0 or 1: right in the first split − right in the second."""
+    first, second = (np.asarray(side, dtype=np.int64) for side in model)
+    return first - second
 
 
 def worst_group_difference_interval(

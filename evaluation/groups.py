@@ -33,7 +33,7 @@ class Groups:
     A classifier of text or images is run on splits whose examples have a label and a bias group. Per split: accuracy,
     macro-F1, the accuracy of every group, the lowest of them (worst group; Sagawa et al. 2020), and the spurious gap,
     accuracy on bias-aligned less that on bias-conflicting examples; for every out-of-distribution split also ID − OOD, the
-    accuracy on ``test`` less that on it.
+    accuracy on ``test`` less that on it (paired by example where the data say that the two hold the same examples).
 
     Labels of model and data are matched by name; where a split has fewer (HANS has *non-entailment* for an NLI model's
     *neutral* and *contradiction*), the probabilities of labels that count as one are summed.
@@ -184,6 +184,7 @@ class Groups:
             shift=split in data.shift,
             merged=self._merged(split),
             sha256=self.hashes[split],
+            same_examples_as=data.same_examples.get(split),
         )
 
 

@@ -9,8 +9,11 @@ import numpy as np
 from evenhand.evaluation.group_intervals import (
     FLIPPED,
     PAIRED,
+    PAIRED_DROPS,
     TOO_FEW,
     accuracy_difference_interval,
+    drop_difference_interval,
+    drop_difference_p_value,
     gap_difference_interval,
     gap_difference_p_value,
     worst_group_difference_interval,
@@ -31,7 +34,8 @@ def compare_groups(result: GroupsResult, reference: GroupsResult) -> dict[str, o
     """Differences ``result`` − ``reference``, paired by example, on the splits that both have.
 
     Differences of spurious gaps and of ID − OOD are of their distances from 0, since a gap of −30 is no better than one of
-    30; the p-value beside them is of the signed change.
+    30; the p-value beside them is of the signed change. Where a split holds the examples of ``test``, an example's two
+    outcomes stay together.
 
     Returns:
         ``{"scores": […], "splits": {split: {"groups": […]}}, "multiplicity", "note"}``.
@@ -149,8 +153,16 @@ def _drops(
             continue
         sides = [(r.splits[INSIDE].metrics.right, r.splits[name].metrics.right) for r in (result, reference)]
         drops = [100 * float(inside.mean() - outside.mean()) for inside, outside in sides]
+        # a fact of the data, whose hashes agree: it holds for both results, also if the older of them does not say so
+        paired = INSIDE in (r.splits[name].same_examples_as for r in (result, reference))
         seed = int(np.random.SeedSequence([5, *split_seed(result.seed, name)]).generate_state(1)[0])
-        yield _gap(score, *drops, list(zip(*sides, strict=True)), seed, result.confidence_level)
+        level = result.confidence_level
+        if paired:
+            interval, p_value = drop_difference_interval(*sides, seed, level), drop_difference_p_value(*sides, seed)
+            change = abs(drops[0]) - abs(drops[1])
+            yield _difference(score, change, score.n, interval, PAIRED_DROPS, (p_value, FLIPPED))
+        else:
+            yield _gap(score, *drops, list(zip(*sides, strict=True)), seed, level)
 
 
 def _gap(score: Score, gap: float, other: float, sides: list, seed: int, level: float) -> Difference:

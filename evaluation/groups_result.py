@@ -8,7 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from evenhand.evaluation.group_intervals import NEWCOMBE, WILSON, WORST, difference_of_shares, worst_group_interval
+from evenhand.evaluation.group_intervals import (
+    NEWCOMBE,
+    SAME_EXAMPLES,
+    WILSON,
+    WORST,
+    accuracy_difference_interval,
+    difference_of_shares,
+    worst_group_interval,
+)
 from evenhand.evaluation.group_metrics import GroupAccuracy, GroupMetrics, macro_f1, named_aligned, shift_drop
 from evenhand.evaluation.packed_classes import pack, unpack
 from evenhand.evaluation.paired_predictions import RESAMPLES, bootstrap_scores
@@ -32,6 +40,7 @@ class SplitOutcome:
         shift: whether the split is out of distribution.
         merged: model's label → label of the split that it counts as, where they differ.
         sha256: of the examples with their labels and groups.
+        same_examples_as: the split that holds the same examples in the same order, with another shortcut; ``None``: none does.
     """
 
     metrics: GroupMetrics
@@ -39,6 +48,7 @@ class SplitOutcome:
     shift: bool
     merged: Mapping[str, str]
     sha256: str
+    same_examples_as: str | None = None
 
     def to_dict(self, level: float) -> dict[str, object]:
         """As it stands in report.json; `from_dict` reads it."""
@@ -49,6 +59,7 @@ class SplitOutcome:
             "n_aligned": len(metrics.side(True)),
             "n_conflicting": len(metrics.side(False)),
             "sha256": self.sha256,
+            "same_examples_as": self.same_examples_as,
             "labels": list(self.label_names),
             "merged_labels": dict(self.merged) or None,
             "merging": SUMMED if self.merged else None,
@@ -77,7 +88,9 @@ class SplitOutcome:
             tuple(aligned),
             aligned,
         )
-        return cls(metrics, names, data["shift"], data["merged_labels"] or {}, data["sha256"])
+        # a report of before says nothing of it
+        same = data.get("same_examples_as")
+        return cls(metrics, names, data["shift"], data["merged_labels"] or {}, data["sha256"], same)
 
 
 def _group_dict(group: GroupAccuracy, level: float) -> dict[str, object]:
@@ -178,14 +191,21 @@ class GroupsResult:
     def _drops(self) -> Iterator[Score]:
         inside = self.splits.get(INSIDE)
         for name in self.shifted if inside is not None and not inside.shift else ():
-            outside = self.splits[name]
+            outside, level = self.splits[name], self.confidence_level
             sides = inside.metrics.right, outside.metrics.right
-            other = dict(inside.merged) != dict(outside.merged)
+            if outside.same_examples_as == INSIDE:
+                seed, n, method = [6, *split_seed(self.seed, name)], outside.metrics.n, SAME_EXAMPLES
+                interval = accuracy_difference_interval(*sides, seed, level)
+            else:
+                n, method, interval = sum(map(len, sides)), NEWCOMBE, difference_of_shares(*sides, level)
+            notes = [] if interval else [f"no interval: fewer than {FEWEST_ITEMS} examples"]
+            if dict(inside.merged) != dict(outside.merged):
+                notes.append("the two splits have other labels, so chance is not the same in both")
             yield Score(
                 *(f"{INSIDE}_minus_{name}", f"ID − OOD accuracy, {INSIDE} − {name}"),
-                *(shift_drop(inside.metrics, outside.metrics), "percentage points", sum(map(len, sides))),
-                *(difference_of_shares(*sides, self.confidence_level), self.confidence_level, NEWCOMBE, 0.0, "nearer"),
-                note="the two splits have other labels, so chance is not the same in both" if other else None,
+                *(shift_drop(inside.metrics, outside.metrics), "percentage points", n),
+                *(interval, level, method if interval else None, 0.0, "nearer"),
+                note="; ".join(notes) or None,
             )
 
     def to_dict(self) -> dict[str, object]:
@@ -217,7 +237,8 @@ def split_outcome(
     shift: bool,
     merged: Mapping[str, str],
     sha256: str,
+    same_examples_as: str | None = None,
 ) -> SplitOutcome:
     """A `SplitOutcome` from arrays; of ``aligned`` the groups of the split are kept."""
     metrics = GroupMetrics(labels, predictions, groups, group_names, named_aligned(group_names, aligned))
-    return SplitOutcome(metrics, tuple(label_names), shift, merged, sha256)
+    return SplitOutcome(metrics, tuple(label_names), shift, merged, sha256, same_examples_as)

@@ -179,6 +179,7 @@ _SPLIT = {
     "n_aligned": int,
     "n_conflicting": int,
     "sha256": str,
+    "same_examples_as": Added(Optional(str)),
     "labels": [str],
     "merged_labels": Optional(MapOf(str)),
     "worst_group": str,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import datasets
 import numpy as np
 from accelerate import PartialState
 
 from evenhand.evaluation.grouped_data import GroupedData, load_grouped_data
-from evenhand.evaluation.grouped_data.augmentation import augment
+from evenhand.evaluation.grouped_data.augmentation import SOURCE, augment
+from evenhand.evaluation.grouped_data.columns import numbers
 from evenhand.evaluation.groups import split_sha256
 from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.task_recipe import TaskRecipe, named_settings
@@ -28,12 +31,20 @@ class TaskData:
         train: their training split, augmented and with further columns as the recipe says.
         held_out: the validation split, None where there is none.
         facts: what was added, as plain values for training.json: ``augmentation``, ``bias_model``; empty for nothing.
+        sources: (n,) of augmented training examples, the number of the example that each was made from; None where nothing was augmented.
     """
 
     grouped: GroupedData
     train: datasets.Dataset
     held_out: datasets.Dataset | None
     facts: dict
+    sources: np.ndarray | None = None
+
+    @cached_property
+    def sha256(self) -> dict[str, str]:
+        """Hashes of the ``train`` and ``validation`` splits as published or planted, before any augmentation; every image is decoded."""
+        splits = {TRAIN: self.grouped.splits[TRAIN], HELD_OUT: self.held_out}
+        return {name: split_sha256(rows) for name, rows in splits.items() if rows is not None}
 
 
 def load_task_data(recipe: TaskRecipe) -> TaskData:
@@ -47,11 +58,12 @@ def load_task_data(recipe: TaskRecipe) -> TaskData:
     grouped = load_grouped_data(name, **settings)
     if TRAIN not in grouped.splits:
         raise ValueError(f"task.data: {name} has no split {TRAIN}; its splits are {', '.join(grouped.splits)}.")
-    train, facts = grouped.splits[TRAIN], {}
+    train, facts, sources = grouped.splits[TRAIN], {}, None
     if recipe.augmentation:
         way, chosen = named_settings(recipe.augmentation, "augmentation", "name")
         train, facts["augmentation"] = augment(grouped, way, TRAIN, **chosen)
-    return TaskData(grouped, train, grouped.splits.get(HELD_OUT), facts)
+        sources, train = numbers(train, SOURCE), train.remove_columns(SOURCE)
+    return TaskData(grouped, train, grouped.splits.get(HELD_OUT), facts, sources)
 
 
 def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, kept: KeptPredictions, seed: int) -> TaskData:
@@ -62,23 +74,29 @@ def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, kept: KeptPred
     Args:
         fit: trains a model like the student; few-sample bias models need it, whose predictions are then kept under the student too.
         seed: of the folds and of what the model draws, the training's.
+
+    Raises:
+        ValueError: data that the model cannot be used on; several processes and a model that trains others, whose predictions are not kept yet.
     """
     if not recipe.debiasing.bias_model:
         return data
     kind, settings = named_settings(recipe.debiasing.bias_model, "debiasing.bias_model", "kind")
     model = bias_model(kind, **settings)
-    if model.needs_fit and PartialState().num_processes > 1:
-        raise ValueError(
-            f"debiasing.bias_model {kind} trains models of its own, which is done in one process: start this run without a launcher once, or use "
-            "another bias model."
-        )
     like_the_student = [recipe.to_dict()["student"], recipe.training] if model.needs_fit else None
-    decisive = [model.report(), seed, split_sha256(data.train), like_the_student]
+    examples = data.sha256[TRAIN] if data.sources is None else split_sha256(data.train)
+    decisive = [model.report(), seed, examples, like_the_student]
+    if data.sources is not None:  # they decide the folds
+        decisive.append(hashlib.sha256(data.sources.astype("<i8").tobytes()).hexdigest())
     found = kept.find(decisive)
     if found:
         values, facts = found
         train = data.train.add_column("bias_log_probs", list(values))
+    elif model.needs_fit and PartialState().num_processes > 1:
+        raise ValueError(
+            f"debiasing.bias_model {kind} trains models of its own, which is done in one process: start this run, with the same settings, without a "
+            "launcher once, which keeps their predictions, or use another bias model."
+        )
     else:
-        train, facts = with_bias_log_probs(data.train, model, fit, seed, data.grouped.aligned)
+        train, facts = with_bias_log_probs(data.train, model, fit, seed, data.grouped.aligned, data.sources)
         kept.keep(decisive, np.asarray(train["bias_log_probs"], dtype=np.float32), facts)
-    return TaskData(data.grouped, train, data.held_out, data.facts | {"bias_model": facts})
+    return replace(data, train=train, facts=data.facts | {"bias_model": facts})

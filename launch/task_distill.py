@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from evenhand.evaluation.groups import split_sha256
+from transformers import PreTrainedModel
+
 from evenhand.evaluation.models import weights_sha256
 from evenhand.launch.circumstances import circumstances
 from evenhand.launch.distill import DEFAULT_TRAINING, checked_arguments
@@ -13,14 +14,19 @@ from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
 from evenhand.launch.run_directory import RunDirectory, require_disk, save_model_folder, write_json
 from evenhand.launch.task_data import TaskData, load_task_data, with_bias_model
-from evenhand.launch.task_facts import TaskTeacher, task_training_facts
-from evenhand.launch.task_recipe import TaskRecipe, check_teacher
+from evenhand.launch.task_facts import BEFORE_FIT, TaskTeacher, task_training_facts
+from evenhand.launch.task_recipe import TaskRecipe, check_teacher, named_settings
 from evenhand.launch.task_student import NewStudent, load_teachers, new_student, taught_by
 from evenhand.trainer import DistillationTrainer
+from evenhand.trainer.bias_models import bias_model
 from evenhand.trainer.classifier_fit import ClassifierFit, finish
 from evenhand.trainer.classifiers import LoadedClassifier
-from evenhand.trainer.debiasing import debiasing_method
+from evenhand.trainer.debiasing import DebiasingMethod, debiasing_method
+from evenhand.trainer.distillation_config import DistillationArguments
 from evenhand.trainer.expenditure import Expenditure
+from evenhand.trainer.labelled_examples import training_facts
+from evenhand.trainer.labelled_work import LabelledWork
+from evenhand.trainer.model_inputs import kind_of
 from evenhand.trainer.run_split import RunSplit
 
 KEPT = "bias_models"
@@ -51,6 +57,8 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
         data = load_task_data(recipe)
     teachers = load_teachers(recipe)
     student = new_student(recipe.student, data, teachers, arguments.seed)
+    # before the directory is claimed: a corrected recipe would be refused there as another run's
+    _check_together(recipe, data, student, teachers, arguments)
     require_disk({"checkpoints and student": (run.path, (3 * 3 + 1) * 4 * student.model.num_parameters())})
     if state.is_main_process:
         run.claim(recipe, _inputs(data, teachers), RunSplit.of(arguments))
@@ -74,13 +82,12 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
         processing_class=student.processor,
         aligned=data.grouped.aligned,
         callbacks=[spent],
-        **(taught_by(nearest, recipe.teacher.average) if recipe.objective.needs_teacher else {}),
+        **_taught(recipe, nearest),
     )
     with spent:
         trainer.train(resume_from_checkpoint=True)
     model = trainer.accelerator.unwrap_model(student.model)
-    found |= finish(method, model, data.held_out, student.processor, arguments.max_length, arguments.seed)
-    held_out = trainer.evaluate() if data.held_out is not None else {}
+    of_end, validation = _finished(trainer, method, model, data, student.processor)
     counts = trainer.total_counts()  # all processes add theirs
     if state.is_main_process:
         save_model_folder(run.student, model, student.processor)
@@ -91,10 +98,10 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
             student.plan,
             [TaskTeacher(teacher.model, teacher.path, recipe.teacher.revision) for teacher in teachers],
             data,
-            method.report() | found,
+            method.report() | found | of_end,
             rungs,
             counts,
-            {name.removeprefix("eval_"): value for name, value in held_out.items()},
+            validation,
             ran_with,
             spent.total(),
         )
@@ -103,11 +110,89 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
     return run
 
 
+def _taught(recipe: TaskRecipe, teachers: list[LoadedClassifier]) -> dict:
+    return taught_by(teachers, recipe.teacher.average) if recipe.objective.needs_teacher else {}
+
+
+def _check_together(
+    recipe: TaskRecipe,
+    data: TaskData,
+    student: NewStudent,
+    teachers: list[LoadedClassifier],
+    arguments: DistillationArguments,
+) -> None:
+    """Whether teachers, ladder, student, data and debiasing method fit each other, by the trainer's own rules and before any training.
+
+    The models of the ladder are made as they begin, each from the one before: what does not fit is known by shape and labels.
+
+    Raises:
+        ValueError: something does not.
+    """
+    method = debiasing_method(recipe.debiasing.method, **recipe.debiasing.settings)
+    if recipe.debiasing.bias_model:
+        kind, settings = named_settings(recipe.debiasing.bias_model, "debiasing.bias_model", "kind")
+        bias_model(kind, **settings).check(data.train)
+    for number, section in enumerate(recipe.ladder, 1):
+        rung = new_student(section, data, teachers, arguments.seed)
+        _check_pair(recipe, data, rung, teachers, method, arguments)
+        teachers = [LoadedClassifier(rung.model, rung.processor, kind_of(rung.model), True, f"{LADDER}/{number}")]
+    if recipe.ladder:
+        student = new_student(recipe.student, data, teachers, arguments.seed)
+    _check_pair(recipe, data, student, teachers, method, arguments)
+
+
+def _check_pair(
+    recipe: TaskRecipe,
+    data: TaskData,
+    student: NewStudent,
+    teachers: list[LoadedClassifier],
+    method: DebiasingMethod,
+    arguments: DistillationArguments,
+) -> None:
+    """The same of one student and its teachers."""
+    work = LabelledWork(
+        student.model,
+        objective=recipe.objective,
+        debiasing=method,
+        args=arguments,
+        processing_class=student.processor,
+        **({"teacher": None} | _taught(recipe, teachers)),
+    )
+    work.examples(data.train)
+    if data.held_out is not None:
+        work.examples(data.held_out, "held-out data")
+    facts = training_facts(data.train, work.kind, work.names)
+    # predictions of a bias-only model are not there yet
+    (method.check_groups if method.needs_bias_log_probs else method.check)(facts)
+    if method.needs_held_out_groups:
+        held_out = None if data.held_out is None else training_facts(data.held_out, work.kind, work.names)
+        method.check_held_out(student.model, facts, held_out, work.names)
+
+
+def _finished(
+    trainer: DistillationTrainer, method: DebiasingMethod, model: PreTrainedModel, data: TaskData, processor
+) -> tuple[dict, dict[str, dict[str, float]]]:
+    """What the method does after the training, and the numbers on the validation split.
+
+    A method that fits on that split is measured before it does: afterwards the examples are not held out, and what the student is right
+    about there says nothing of others.
+
+    Returns:
+        Facts of the method, and ``validation`` of :func:`task_training_facts`.
+    """
+
+    def measured() -> dict[str, float]:
+        found = trainer.evaluate() if data.held_out is not None else {}
+        return {name.removeprefix("eval_"): value for name, value in found.items()}
+
+    before = {"held_out": {}, BEFORE_FIT: measured()} if method.needs_held_out_groups else None
+    facts = finish(method, model, data.held_out, processor, trainer.args.max_length, trainer.args.seed)
+    return facts, before or {"held_out": measured()}
+
+
 def _inputs(data: TaskData, teachers: list[LoadedClassifier]) -> dict:
     """Hashes of what the recipe names by path, so that a run does not go on with other contents."""
-    splits = {"train": data.grouped.splits["train"], "validation": data.held_out}
-    hashes = {name: split_sha256(rows) for name, rows in splits.items() if rows is not None}
-    return hashes | {f"teacher {number}": weights_sha256(one.model) for number, one in enumerate(teachers, 1)}
+    return data.sha256 | {f"teacher {number}": weights_sha256(one.model) for number, one in enumerate(teachers, 1)}
 
 
 def _climbed(
@@ -128,7 +213,8 @@ def _climbed(
         made = distill_task(rung, run.path / LADDER / str(number), store)
         paths = str(made.student)
         training = made.training()
-        facts.append({"student": training["student"], "steps": training["steps"], "held_out": training["held_out"]})
+        told = ("student", "steps", "held_out", BEFORE_FIT)
+        facts.append({name: training[name] for name in told if name in training})
     last = dataclasses.replace(recipe, teacher=dataclasses.replace(recipe.teacher, path=paths))
     return load_teachers(last), facts
 

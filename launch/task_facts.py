@@ -11,10 +11,15 @@ from transformers import PreTrainedModel, Trainer
 from evenhand.evaluation.classifiers import number_of_blocks, width_of
 from evenhand.evaluation.models import default_name, weights_sha256
 from evenhand.launch.origins import teacher_origin
+from evenhand.launch.run_directory import RunDirectory
 from evenhand.launch.task_data import TaskData
 from evenhand.launch.task_recipe import TaskRecipe
 from evenhand.launch.training_facts import TRAINING_SCHEMA, TRAINING_SCHEMA_VERSION
+from evenhand.trainer.debiasing import DebiasingMethod
 from evenhand.trainer.task_objective import TASK_TERMS
+
+BEFORE_FIT = "held_out_before_fit"
+"""Key of the metrics on the validation split that were taken before the debiasing method fitted the student on it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def task_training_facts(
     method: dict,
     ladder: list[dict],
     counts: dict[str, int],
-    held_out: dict[str, float],
+    validation: dict[str, dict[str, float]],
     circumstances: dict,
     spent: dict,
 ) -> dict:
@@ -56,7 +61,9 @@ def task_training_facts(
         method: settings of the debiasing method, and what it found before and after the training.
         ladder: what is known of each model between teacher and student, from the first.
         counts: of its :meth:`total_counts`, which all processes have to call.
-        held_out: metrics on the validation split; empty where there is none.
+        validation: metrics on the validation split, by the name that is true of them: ``held_out`` of the student as it is saved, empty
+            where there is no such split or the debiasing method fitted the student on it (``needs_held_out_groups``);
+            :data:`BEFORE_FIT` in that case alone, of the network before that fit.
         circumstances: of :func:`evenhand.launch.circumstances.circumstances`.
         spent: of :meth:`evenhand.trainer.expenditure.Expenditure.total`.
     """
@@ -92,7 +99,7 @@ def task_training_facts(
         "batch_size": trainer.get_total_train_batch_size(args),
         **counts,
         "final_losses": {name: last.get(name) for name in TASK_TERMS},
-        "held_out": held_out,
+        **validation,
         "loss_curve": [{key: entry[key] for key in ("step", "loss", *TASK_TERMS) if key in entry} for entry in history],
     }
 
@@ -111,4 +118,16 @@ def classifier_summary(model: PreTrainedModel) -> dict:
 def _teacher_facts(teacher: TaskTeacher) -> dict:
     # of a folder its name: where it lies on this machine means nothing to others
     name = default_name(teacher.path) if Path(teacher.path).is_dir() else teacher.path
-    return classifier_summary(teacher.model) | {"name": name, **teacher_origin(teacher.path, teacher.revision)}
+    made = {"name": name, **teacher_origin(teacher.path, teacher.revision)}
+    method = _debiased_with(teacher.path)
+    return classifier_summary(teacher.model) | made | ({"debiasing": {"name": method}} if method else {})
+
+
+def _debiased_with(path: str) -> str | None:
+    """The debiasing method of a teacher that is a run of ours, given as the run or as its student; None where none is known."""
+    for run in (RunDirectory(path), RunDirectory(Path(path).parent)):
+        own = Path(path).resolve() in (run.path.resolve(), run.student.resolve())
+        if own and run.training_file.is_file():
+            name = (run.training().get("debiasing") or {}).get("name")
+            return None if name == DebiasingMethod.name else name
+    return None

@@ -1,6 +1,7 @@
 """Remedies in the training data: examples added, so that the shortcut says less about the label.
 
-Each is a pure function: training examples and settings in, examples and facts about them out.
+Each is a pure function: training examples and settings in, examples and facts about them out. :func:`augment` has them carry the number
+of the example that each was made from, so that whoever divides the result can keep copies and counterfactuals together.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from evenhand.evaluation.grouped_data.lexical_overlap import OVERLAP, as_dataset
 from evenhand.evaluation.grouped_data.replanting import Replanting
 from evenhand.evaluation.grouped_data.subsets import stratified_subset
 from evenhand.evaluation.grouped_data.text_shortcut import SHORTCUT_AT, moved_place
+
+SOURCE = "source_example"
+"""Column of augmented examples: the row of the split that each was made from; new ones that were made from none have numbers of their own."""
 
 
 def swap_shortcut(
@@ -171,6 +175,9 @@ def generate_pairs(
     n = max(1, round(share * len(rows)))
     pairs = generate("train", n, strength, _APART + seed, exclude=set(texts(rows, "text")))
     new = as_dataset(list(pairs), planted["grouping"])
+    if SOURCE in rows.column_names:  # no premise is shared, so each is a source of its own
+        own = numbers(rows, SOURCE).max() + 1 + np.arange(n)
+        new = with_columns(new, {SOURCE: (own, Value("int64"))})
     return joined([rows, new]), {"share": share, "strength": strength, "seed": seed}
 
 
@@ -209,7 +216,8 @@ def augment(data: GroupedData, name: str, split: str = "train", **settings) -> t
         settings: of the function.
 
     Returns:
-        The examples, and facts: the method, its settings, how many there were and are, by group.
+        The examples, with the column :data:`SOURCE` (of examples that have it already, as it was), and facts: the method, its settings, how
+        many there were and are, by group.
 
     Raises:
         ValueError: an unknown name, setting or split, or data that the method cannot be used on.
@@ -218,6 +226,8 @@ def augment(data: GroupedData, name: str, split: str = "train", **settings) -> t
     if split not in data.splits:
         raise ValueError(f"{data.name}: has no split {split!r}; its splits are {', '.join(data.splits)}")
     before = data.splits[split]
+    if SOURCE not in before.column_names:
+        before = with_columns(before, {SOURCE: (np.arange(len(before)), Value("int64"))})
     after, facts = AUGMENTATIONS[name](before, data, **settings)
     counts = group_facts({"before": before, "after": after})
     return after, {"augmentation": name, **facts, "n_before": len(before), "n_after": len(after), "n_by_group": counts}

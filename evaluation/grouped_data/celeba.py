@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData
-from evenhand.evaluation.grouped_data.photographs import LabelledPhotographs
-from evenhand.evaluation.grouped_data.subsets import check_max_examples
+from evenhand.evaluation.grouped_data.photographs import LabelledPhotographs, check_photograph_settings
 from evenhand.evaluation.measure_data import check_columns, find_file, read_text
 
 HUB_NAME = "flwrlabs/celeba"
@@ -51,11 +50,11 @@ def load_celeba(
 
     Raises:
         FileNotFoundError: data that are not there.
-        ValueError: a file or an image that cannot be used.
+        ValueError: a file, an image or a setting that cannot be used; a split without one of the groups.
     """
-    check_max_examples(max_examples)
+    check_photograph_settings(max_examples, check_images, convert_images)
     if path == "hub":
-        if len(split_names) != 3:
+        if isinstance(split_names, str) or not isinstance(split_names, Sequence) or len(split_names) != 3:
             raise ValueError(f"split_names must be the names of train, validation and test, not {split_names!r}")
         return _FACES.from_hub(
             repository, revision, ("image", "Blond_Hair", "Male"), tuple(split_names), max_examples=max_examples

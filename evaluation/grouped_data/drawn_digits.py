@@ -14,10 +14,18 @@ from evenhand.evaluation.grouped_data.grouped import GroupedData
 from evenhand.evaluation.grouped_data.image_files import png_bytes
 from evenhand.evaluation.grouped_data.image_shortcut import ImageShortcut
 from evenhand.evaluation.grouped_data.planted_shortcut import Planting, plant
-from evenhand.evaluation.grouped_data.subsets import check_max_examples, limit_of, stratified_parts, stratified_subset
+from evenhand.evaluation.grouped_data.subsets import (
+    check_max_examples,
+    check_names,
+    check_numbers,
+    limit_of,
+    stratified_parts,
+    stratified_subset,
+)
 
 MNIST_IMAGES = "t10k-images-idx3-ubyte"
 MNIST_LABELS = "t10k-labels-idx1-ubyte"
+_SPLITS = ("train", "validation", "test")
 
 
 def load_digits(**settings) -> GroupedData:
@@ -99,25 +107,38 @@ def planted_images(
     Raises:
         ValueError: a setting out of its range.
     """
-    check_max_examples(max_examples)
+    check_max_examples(max_examples, _SPLITS)
+    check_numbers(strength=strength, flipped_strength=flipped_strength, seed=seed, patch_share=patch_share)
+    check_numbers(test_share=test_share, validation_share=validation_share)
+    check_names(colours=colours)
     show = ImageShortcut(shortcut, colours, corner, patch_share)
     planting = Planting(strength, flipped_strength, seed, grouping)
-    kept = sorted(set(range(10) if classes is None else classes))
-    if len(kept) < 2 or not set(kept) <= set(range(10)):
-        raise ValueError(f"classes must be at least two of the digits 0 to 9, not {classes!r}")
+    kept = _kept(classes)
     values = show.values(len(kept))
     planting.check(len(kept))
     chosen = np.isin(labels, kept)
     images, labels = images[chosen], np.searchsorted(kept, labels[chosen])
     parts = stratified_parts(labels, {"test": test_share, "validation": validation_share}, "train", seed)
     examples = {}
-    for split in ("train", "validation", "test"):
+    for split in _SPLITS:
         at = parts[split]
         at = at[stratified_subset(labels[at], limit_of(max_examples, split))]
         examples[split] = grey_images(images[at], labels[at], [str(digit) for digit in kept])
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     facts = {**facts, "sha256": digest, "n_source": len(images), "planted": show.facts()}
     return plant(name, "image", examples, lambda rows, v, _: show.on(rows, v, values), values, planting, facts)
+
+
+def _kept(classes: Sequence[int] | None) -> list[int]:
+    """The digits to keep, in order; raises ValueError for anything else than two or more of them."""
+    if classes is None:
+        return list(range(10))
+    listed = list(classes) if isinstance(classes, Sequence) else []
+    if len(set(map(str, listed))) < 2 or any(
+        isinstance(digit, bool) or not isinstance(digit, int) or not 0 <= digit <= 9 for digit in listed
+    ):
+        raise ValueError(f"classes must be at least two of the digits 0 to 9, not {classes!r}")
+    return sorted(set(listed))
 
 
 def grey_images(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Dataset:

@@ -32,10 +32,12 @@ class GroupedData:
         merged_labels: split → {a model's label: the label of the split it counts as}, where a split has other labels
             than the model was trained on; labels not named stand for themselves.
         facts: plain values for reports: source, licence, hashes, what was planted, sizes.
+        same_examples: split → another split that holds the same examples in the same order, and differs from it in what was
+            planted only; accuracies on the two are then compared example by example. Default: no two splits share any.
 
     Raises:
         ValueError: a column is missing or of another type, a group is not in ``aligned``, a split is empty, all examples
-            are of one group, or a name is unknown.
+            are of one group, a name is unknown, or the labels of two splits with the same examples differ.
     """
 
     name: str
@@ -45,6 +47,7 @@ class GroupedData:
     shift: tuple[str, ...] = ()
     merged_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
+    same_examples: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -53,10 +56,15 @@ class GroupedData:
             raise ValueError(f"{self.name}: has no splits")
         for split in self.splits:
             self._check_split(split)
-        for where in (*self.shift, *self.merged_labels):
+        for where in (*self.shift, *self.merged_labels, *self.same_examples, *self.same_examples.values()):
             if where not in self.splits:
                 raise ValueError(f"{self.name}: has no split {where!r}; its splits are {', '.join(self.splits)}")
         self._check_merged_labels()
+        for split, other in self.same_examples.items():
+            if not np.array_equal(self._numbers(split, "label"), self._numbers(other, "label")):
+                raise ValueError(
+                    f"{self.name}: splits {split!r} and {other!r} do not hold the same examples: their labels differ"
+                )
         filled = sorted({group for split in self.splits for group, n in self.group_counts(split).items() if n})
         if len(filled) < 2:
             raise ValueError(

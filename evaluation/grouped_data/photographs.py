@@ -13,12 +13,16 @@ from tqdm import tqdm
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData, group_facts
 from evenhand.evaluation.grouped_data.hub_copy import resolved_revision
-from evenhand.evaluation.grouped_data.image_files import check_image_file
-from evenhand.evaluation.grouped_data.subsets import limit_of, stratified_subset
+from evenhand.evaluation.grouped_data.image_files import check_image_file, reads_pixels
+from evenhand.evaluation.grouped_data.subsets import (
+    check_groups_of_train,
+    check_max_examples,
+    limit_of,
+    stratified_subset,
+)
 from evenhand.evaluation.measure_data import hub_rows
 
 SPLITS = ("train", "validation", "test")
-CHECKS = ("headers", "pixels")
 _ADVICE = "convert_images=True converts all to RGB"
 
 
@@ -75,10 +79,9 @@ class LabelledPhotographs:
             convert_images: take images of any mode, and convert them to RGB when they are read.
 
         Raises:
-            FileNotFoundError, ValueError: an image that cannot be used; a split without images.
+            FileNotFoundError, ValueError: an image that cannot be used; a split without images, or without one of the groups.
         """
-        if check_images not in CHECKS:
-            raise ValueError(f"check_images must be {' or '.join(map(repr, CHECKS))}, not {check_images!r}")
+        check_photograph_settings(max_examples, check_images, convert_images)
         splits = {}
         for number, split in enumerate(SPLITS):
             rows = [row for row in table if row[3] == number]
@@ -86,7 +89,7 @@ class LabelledPhotographs:
                 raise ValueError(f"{metadata[0]}: no image belongs to the split {split!r} (number {number})")
             group = np.array([2 * label + attribute for _, label, attribute, _ in rows])
             chosen = [rows[i] for i in stratified_subset(group, limit_of(max_examples, split))]
-            self._check_files([folder / name for name, *_ in chosen], split, check_images == "pixels", convert_images)
+            self._check_files([folder / name for name, *_ in chosen], split, reads_pixels(check_images), convert_images)
             splits[split] = self._of_paths(folder, chosen, convert_images)
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in metadata)).hexdigest()
         facts = {"source": f"{self.name}, local files", "sha256_of": "the metadata files", "sha256": digest}
@@ -130,7 +133,7 @@ class LabelledPhotographs:
 
         Raises:
             FileNotFoundError: it cannot be had.
-            ValueError: it has other columns or values.
+            ValueError: it has other columns or values, or a split without one of the groups.
         """
         splits, resolved = {}, revision
         for split, theirs in zip(SPLITS, split_names, strict=True):
@@ -150,7 +153,18 @@ class LabelledPhotographs:
 
     def _grouped(self, splits: dict[str, Dataset], facts: dict[str, object]) -> GroupedData:
         facts = {**facts, "licence": self.licence, "n_by_group": group_facts(splits)}
-        return GroupedData(self.name, "image", splits, self.aligned, facts=facts)
+        data = GroupedData(self.name, "image", splits, self.aligned, facts=facts)
+        check_groups_of_train(data)
+        data.check_both_sides("test")
+        return data
+
+
+def check_photograph_settings(max_examples: object, check_images: object, convert_images: object) -> None:
+    """Raise ValueError for a setting that a loader of photographs does not take; before any file is read."""
+    check_max_examples(max_examples, SPLITS)
+    reads_pixels(check_images)
+    if not isinstance(convert_images, bool):
+        raise ValueError(f"convert_images must be true or false, not {convert_images!r}")
 
 
 def binary(values, where: str) -> np.ndarray:

@@ -12,7 +12,14 @@ from evenhand.evaluation.glue_data import HUB_NAME, HUB_REVISION, GlueSplit, loa
 from evenhand.evaluation.glue_tasks import TASKS
 from evenhand.evaluation.grouped_data.grouped import GroupedData
 from evenhand.evaluation.grouped_data.planted_shortcut import Planting, plant
-from evenhand.evaluation.grouped_data.subsets import check_max_examples, limit_of, stratified_parts, stratified_subset
+from evenhand.evaluation.grouped_data.subsets import (
+    check_max_examples,
+    check_names,
+    check_numbers,
+    limit_of,
+    stratified_parts,
+    stratified_subset,
+)
 from evenhand.evaluation.grouped_data.text_shortcut import TextShortcut
 
 LABEL_NAMES = {
@@ -26,6 +33,7 @@ LABEL_NAMES = {
     "wnli": ("not_entailment", "entailment"),
 }
 """Of the tasks with classes, by number, as the Hub's nyu-mll/glue names them."""
+_SPLITS = ("train", "validation", "test")
 
 
 def load_planted_glue(
@@ -56,7 +64,9 @@ def load_planted_glue(
         FileNotFoundError: the data are not there.
         ValueError: a file that cannot be read, or a setting out of its range.
     """
-    check_max_examples(max_examples)
+    check_max_examples(max_examples, _SPLITS)
+    check_numbers(strength=strength, flipped_strength=flipped_strength, seed=seed, validation_share=validation_share)
+    check_names(phrases=phrases)
     shortcut, planting = TextShortcut(phrases, place, column), Planting(strength, flipped_strength, seed, grouping)
     names = LABEL_NAMES[task]
     values = shortcut.values(len(names))
@@ -77,7 +87,7 @@ def load_planted_glue(
         "skipped_rows": data.skipped_rows,
         "planted": shortcut.facts(examples["train"], values),
     }
-    order = {name: examples[name] for name in ("train", "validation", "test")}
+    order = {name: examples[name] for name in _SPLITS}
     return plant(task, "text", order, lambda rows, v, draw: shortcut.on(rows, v, values, draw), values, planting, facts)
 
 

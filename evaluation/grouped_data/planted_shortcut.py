@@ -153,4 +153,5 @@ def plant(
         "share_with_own_value": achieved,
     }
     facts = {**facts, "planted": {**planted, **dict(facts.get("planted", {}))}, "n_by_group": group_facts(splits)}
-    return GroupedData(name, kind, splits, aligned, shift=("flipped", "neutral"), facts=facts)
+    shared = {"flipped": "test", "neutral": "test"}
+    return GroupedData(name, kind, splits, aligned, shift=tuple(shared), facts=facts, same_examples=shared)

@@ -9,10 +9,23 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData
+from evenhand.evaluation.grouped_data.image_files import naming_broken_images, reads_pixels
 from evenhand.evaluation.grouped_data.image_shortcut import ImageShortcut
-from evenhand.evaluation.grouped_data.own_table import files_sha256, named_columns, read_own
+from evenhand.evaluation.grouped_data.own_table import (
+    check_own_images,
+    files_sha256,
+    labels_of,
+    named_columns,
+    read_own,
+)
 from evenhand.evaluation.grouped_data.planted_shortcut import Planting, plant
-from evenhand.evaluation.grouped_data.subsets import check_max_examples, limit_of, stratified_subset
+from evenhand.evaluation.grouped_data.subsets import (
+    check_max_examples,
+    check_names,
+    check_numbers,
+    limit_of,
+    stratified_subset,
+)
 from evenhand.evaluation.grouped_data.text_shortcut import TextShortcut
 
 _SPLITS = ("train", "validation", "test")
@@ -36,9 +49,12 @@ def load_planted_table(
     patch_share: float = 0.2,
     licence: str = "not stated",
     max_examples: int | Mapping[str, int] | None = None,
+    check_images: str = "headers",
     seed: int = 0,
 ) -> GroupedData:
     """Own data with a planted shortcut. Images are kept in memory, as PNG.
+
+    The labels are those of ``train``, in alphabetical order; the other splits may lack some of them and have no others.
 
     Args:
         files: ``"train"``, ``"validation"`` and ``"test"`` → .csv, .tsv, .json(l) or .parquet file.
@@ -50,17 +66,22 @@ def load_planted_table(
         shortcut, colours, corner, patch_share: of :class:`ImageShortcut`; ``"colour"`` takes all other colour from a photograph.
         licence: of the data, for reports.
         max_examples: at most so many in each split, or by split; every class in its share.
+        check_images: before anything is planted: ``"headers"``: each image taken must be there, begin as one of mode RGB, and be
+            complete; ``"pixels"``: each is decoded too.
 
     Raises:
         FileNotFoundError: a file or an image that is not there.
-        ValueError: a file that cannot be read, or a setting out of its range.
+        ValueError: a file or image that cannot be read, a label that ``train`` has not, or a setting out of its range.
     """
-    check_max_examples(max_examples)
     theirs = named_columns(kind, files, columns, ("label",))
+    check_max_examples(max_examples, _SPLITS)
+    check_numbers(strength=strength, flipped_strength=flipped_strength, seed=seed, patch_share=patch_share)
+    check_names(phrases=phrases, colours=colours)
+    decode = reads_pixels(check_images)
     if set(files) != set(_SPLITS):
         raise ValueError(f"files must name {', '.join(_SPLITS)}, not {', '.join(map(str, files))}")
-    tables = {split: read_own(Path(files[split]), theirs, kind) for split in _SPLITS}
-    labels = sorted({str(label) for table in tables.values() for label in table["label"]})
+    tables = {split: read_own(files[split], split, theirs, kind) for split in _SPLITS}
+    labels = labels_of(tables)
     if len(labels) < 2:
         raise ValueError(f"{files['train']}: all examples have the label {labels[0]!r}; at least two are needed")
     planting = Planting(strength, flipped_strength, seed, grouping)
@@ -75,7 +96,13 @@ def load_planted_table(
     mark = ImageShortcut(shortcut, colours, corner, patch_share)
     values = mark.values(len(labels))
     facts["planted"] = mark.facts()
-    return plant(called, kind, examples, lambda rows, v, _: mark.on(rows, v, values), values, planting, facts)
+    check_own_images(examples, decode)
+
+    def shown(rows: Dataset, v: np.ndarray, _: np.random.Generator) -> Dataset:
+        with naming_broken_images(rows):
+            return mark.on(rows, v, values)
+
+    return plant(called, kind, examples, shown, values, planting, facts)
 
 
 def _examples(table: Mapping[str, list], kind: str, labels: Sequence[str], limit: int | None) -> Dataset:

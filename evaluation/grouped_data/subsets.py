@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from evenhand.evaluation.grouped_data.grouped import GroupedData
 
 SUBSET_SEED = 0
 
 
-def check_max_examples(max_examples: int | Mapping[str, int] | None) -> None:
-    """Raise ValueError unless it is None, a positive number, or split → a positive number."""
+def check_max_examples(max_examples: int | Mapping[str, int] | None, splits: Sequence[str] | None = None) -> None:
+    """Raise ValueError unless it is None, a positive number, or split → a positive number.
+
+    Args:
+        max_examples: the setting.
+        splits: those that can be limited; another name is refused. None: any name is taken, and one that no split has does
+            nothing.
+    """
+    unknown = [s for s in max_examples if s not in splits] if isinstance(max_examples, Mapping) and splits else []
+    if unknown:
+        raise ValueError(f"max_examples: {unknown[0]!r} is none of the splits that can be limited, {', '.join(splits)}")
     numbers = max_examples.values() if isinstance(max_examples, Mapping) else (max_examples,)
     for n in numbers:
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
@@ -20,6 +34,47 @@ def check_max_examples(max_examples: int | Mapping[str, int] | None) -> None:
 def limit_of(max_examples: int | Mapping[str, int] | None, split: str) -> int | None:
     """The limit that applies to a split; None for none."""
     return max_examples.get(split) if isinstance(max_examples, Mapping) else max_examples
+
+
+def check_numbers(**settings: object) -> None:
+    """Raise ValueError for a setting that is no number; ``seed`` must be a whole one.
+
+    A recipe can hold anything, and comparing a text with a number ends in a TypeError.
+    """
+    for name, value in settings.items():
+        whole = name == "seed"
+        if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+            raise ValueError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
+
+
+def check_names(**settings: object) -> None:
+    """Raise ValueError for a setting that is neither None nor a list of texts (YAML reads yes and no as true and false)."""
+    for name, value in settings.items():
+        if value is None:
+            continue
+        if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+            raise ValueError(f"{name} must be a list of names, not {value!r}")
+        other = [entry for entry in value if not isinstance(entry, str)]
+        if other:
+            raise ValueError(f"{name} must be a list of names; {other[0]!r} is none, put it in quotes")
+
+
+def check_groups_of_train(data: GroupedData) -> None:
+    """Raise ValueError where a group that ``train`` has is missing in another split that is in distribution.
+
+    Without it, the worst group and the spurious gap of that split would be those of the groups that happen to be there.
+    Out-of-distribution splits may have other groups. Data without ``train`` are not checked.
+    """
+    if "train" not in data.splits:
+        return
+    known = tuple(group for group, n in data.group_counts("train").items() if n)
+    for split in data.splits:
+        if split == "train" or split in data.shift:
+            continue
+        try:
+            data.check_groups(split, known)
+        except ValueError as error:
+            raise ValueError(f"{error}. Give it examples of every group of train, or a larger max_examples") from None
 
 
 def stratified_subset(strata: np.ndarray, n: int | None, seed: int = SUBSET_SEED) -> np.ndarray:

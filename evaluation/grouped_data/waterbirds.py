@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData
-from evenhand.evaluation.grouped_data.photographs import LabelledPhotographs
-from evenhand.evaluation.grouped_data.subsets import check_max_examples
+from evenhand.evaluation.grouped_data.photographs import LabelledPhotographs, check_photograph_settings
 from evenhand.evaluation.measure_data import find_file, read_table
 
 HUB_NAME = "grodino/waterbirds"
@@ -42,9 +41,9 @@ def load_waterbirds(
 
     Raises:
         FileNotFoundError: data that are not there.
-        ValueError: a file or an image that cannot be used.
+        ValueError: a file, an image or a setting that cannot be used; a split without one of the groups.
     """
-    check_max_examples(max_examples)
+    check_photograph_settings(max_examples, check_images, convert_images)
     if path == "hub":
         return _BIRDS.from_hub(
             repository,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -38,7 +39,8 @@ class Remedy:
         label, question: as the page prints them.
         changes: ``section.key=value`` for the recipe of the distilled student.
         ladder: sizes of the models between teacher and student (``teacher``, ``student``, or a size's name), for iterative distillation.
-        from_teacher: the student begins with weights of its teacher, as many layers as its size has; only where it is no larger.
+        from_teacher: the student begins with weights of its teacher, as many layers as its size has; only where it is no larger. The two sizes must differ
+            in layers alone.
     """
 
     label: str
@@ -61,8 +63,9 @@ class GridTask:
     Args:
         label: as the page prints it.
         question: a sentence.
-        recipe: sections of a :class:`~evenhand.launch.task_recipe.TaskRecipe`, common to all its models.
-        sizes: name -> ``student`` section of a model of this size, from the smallest to the largest.
+        recipe: sections of a :class:`~evenhand.launch.task_recipe.TaskRecipe`, common to all its models; not those that a cell sets itself
+            (``debiasing``, ``teacher``, ``ladder``, ``augmentation``, ``training.seed``).
+        sizes: name -> ``student`` section of a model of this size, from the smallest to the largest; laid over the recipe's, value by value.
         teachers, students: names of sizes; all by default.
         methods: names of methods; all by default. ERM is always among them.
         remedies: names of remedies; none by default.
@@ -92,6 +95,19 @@ class GridTask:
     bias_model: dict = field(default_factory=dict)
     method_settings: dict[str, dict] = field(default_factory=dict)
 
+    def student_of(self, size: str) -> dict:
+        """``student`` section of a model of this size: the recipe's with the size's own values in it, those of ``shape`` one by one."""
+        common, own = self.recipe.get("student") or {}, self.sizes[size]
+        merged = common | own
+        if "shape" in common and "shape" in own:
+            merged["shape"] = common["shape"] | own["shape"]
+        return copy.deepcopy(merged)
+
+    def from_teacher_possible(self, teacher_size: str, size: str) -> bool:
+        """Whether a student of this size can begin with its teacher's weights: it is no larger."""
+        order = list(self.sizes)
+        return order.index(size) <= order.index(teacher_size)
+
 
 @dataclass(frozen=True)
 class GridScale:
@@ -101,13 +117,11 @@ class GridScale:
         note: what it is, in a sentence.
         seeds: paired seeds of every cell.
         tasks: name -> task.
-        accelerate: config of accelerate that each training runs with (None: one process).
     """
 
     note: str
     tasks: dict[str, GridTask]
     seeds: int = 5
-    accelerate: str | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
     tasks = [name.strip() for name in options.task.split(",")] if options.task else None
     grid = load_grid(options.study, options.scale, tasks=tasks, seeds=options.seeds, overrides=overrides)
     directory = GridDirectory(options.output_dir or Path("runs") / f"{grid.name}-{grid.scale}")
-    job = GridJob(grid, directory, options.study, overrides, environment_of_runs(options, grid.settings.accelerate))
+    job = GridJob(grid, directory, options.study, overrides, environment_of_runs(options, None))
     if options.reports is not None:
         taken = take_over_reports(options.reports, (model.key for model in job.missing()), directory)
         print(f"study {grid.name}: {taken} reports taken over from {options.reports}")
@@ -39,7 +39,7 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
     if options.plan:
         from evenhand.launch.distillability.grid_plan import print_grid_plan
 
-        print_grid_plan(job, jobs_at_a_time(options, grid.settings.accelerate))
+        print_grid_plan(job, jobs_at_a_time(options, None))
         return 0
     return _work(options, job)
 
@@ -49,7 +49,7 @@ def _work(options: argparse.Namespace, job: GridJob) -> int:
 
     stopped = False
     if not options.page_only:
-        stopped = run_missing(options, job, job.grid.settings.accelerate)
+        stopped = run_missing(options, job, None)
     results = results_of(job, command_given(options, job.overrides))
     if results.reports:
         page = write_page(results, options.page or job.directory.page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from evenhand.evaluation import EvaluationReport
@@ -38,6 +39,22 @@ class GridDirectory:
             if run.training_file.is_file() and run.student.is_dir():
                 return run
         return None
+
+    def to_make(self, models: Sequence[GridModel]) -> list[GridModel]:
+        """Of these models those without a report, and those with one, taken over from elsewhere, whose own files are gone and are needed as teachers.
+
+        Args:
+            models: each after the one it is distilled from, of which it may be anywhere before.
+        """
+        chosen: list[GridModel] = []
+        taught_by: set[str] = set()
+        for model in reversed(models):
+            again = model.model_key in taught_by and self.made(model.model_key) is None
+            if again or not self.has_report(model.key):
+                chosen.append(model)
+                if model.teacher is not None:
+                    taught_by.add(model.teacher)
+        return chosen[::-1]
 
     def report_file(self, key: str) -> Path:
         """Where the report with this key lies or will lie."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evenhand.launch.distillability.grid import ERM, Grid, GridScale, GridTask, Method, Remedy
+from evenhand.launch.distillability.grid_checks import check_method, check_remedy, check_task_settings
 from evenhand.launch.recipe_reading import apply_override, build_section, read_packaged_yaml
 
 KIND = "distillability"
@@ -43,12 +44,14 @@ def load_grid(
         scale: one of the file's scales.
         tasks: names of tasks; all of the scale by default.
         seeds: in the place of the numbers in the file.
-        overrides: ``section.key=value`` for the recipes of all models, before what methods, sizes and remedies change.
+        overrides: ``section.key=value`` for the recipes of all models, before what methods, sizes and remedies change;
+            one of a value that every size or each cell sets itself is refused, since it would do nothing.
 
     Raises:
         FileNotFoundError: no such file. ValueError: an unknown key or name, a size that no model can have, no ERM, a recipe that cannot be; the place
             is named.
     """
+    chosen = None if tasks is None else list(dict.fromkeys(tasks))
     data = read_packaged_yaml(path, "studies", "Study")
     try:
         if data.get("kind") != KIND:
@@ -58,12 +61,16 @@ def load_grid(
         remedies = {name: build_section(Remedy, given, f"remedies.{name}.") for name, given in entry.remedies.items()}
         if ERM not in methods or methods[ERM].debiasing:
             raise ValueError(f"methods.{ERM} must be there, without debiasing: all others are compared with it.")
-        settings = _scale(entry, scale, seeds, overrides)
+        settings = _scale(entry, scale, seeds, overrides, chosen)
         for name in (*methods, *remedies, *settings.tasks):
-            if not _NAME.fullmatch(name):
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name: small letters, digits, - and _ only.")
+        for name, method in methods.items():
+            check_method(name, method)
+        for name, remedy in remedies.items():
+            check_remedy(name, remedy)
         found = {name: _task(name, task, methods, remedies) for name, task in settings.tasks.items()}
-        wanted = list(found) if tasks is None else list(dict.fromkeys(tasks))
+        wanted = list(found) if chosen is None else chosen
         unknown = [name for name in wanted if name not in found]
         if unknown:
             raise ValueError(f"scale {scale} has no task {unknown[0]}; it has {', '.join(found)}.")
@@ -81,15 +88,23 @@ def load_grid(
     )
 
 
-def _scale(entry: _GridEntry, scale: str, seeds: int | None, overrides: Sequence[str]) -> GridScale:
+def _scale(
+    entry: _GridEntry, scale: str, seeds: int | None, overrides: Sequence[str], chosen: Sequence[str] | None
+) -> GridScale:
     if scale not in entry.scales:
         raise ValueError(f"there is no scale {scale}; it has {', '.join(map(str, entry.scales))}.")
-    settings: GridScale = build_section(GridScale, copy.deepcopy(entry.scales[scale]), f"scales.{scale}.")
+    given = entry.scales[scale]
+    if isinstance(given, Mapping) and "accelerate" in given:
+        raise ValueError(
+            f"scales.{scale}.accelerate: a cell trains its models in one process; leave it out, and spread the cells with --launcher slurm."
+        )
+    settings: GridScale = build_section(GridScale, copy.deepcopy(given), f"scales.{scale}.")
     tasks = {}
     for name, given in settings.tasks.items():
         where = f"scales.{scale}.tasks.{name}."
         task: GridTask = build_section(GridTask, given, where)
-        for override in overrides:
+        # what is said of the chosen tasks need not be possible for the others
+        for override in overrides if chosen is None or name in chosen else ():
             apply_override(task.recipe, override)
         tasks[name] = dataclasses.replace(task, seeds=seeds or task.seeds)
     if not tasks:
@@ -122,16 +137,18 @@ def _task(name: str, task: GridTask, methods: Mapping[str, Method], remedies: Ma
     strange = [how for how in task.student_methods if how not in STUDENT_METHODS]
     if strange or not task.student_methods:
         raise ValueError(f"{where}student_methods are of {', '.join(STUDENT_METHODS)}, not {task.student_methods}.")
-    if "data" not in task.recipe.get("task", {}):
+    if "data" not in (task.recipe.get("task") or {}):
         raise ValueError(f"{where}recipe.task.data is missing; name the data with groups.")
     names = chosen["methods"][0]
     outside = [one for one in (*task.remedied, *task.why_methods) if one not in names]
     if outside:
         raise ValueError(f"{where}remedied and why_methods must be among the task's methods; {outside[0]} is not.")
-    return dataclasses.replace(
+    task = dataclasses.replace(
         task,
         teachers=[size for size in task.sizes if size in chosen["teachers"][0]],
         students=[size for size in task.sizes if size in chosen["students"][0]],
         # ERM first: it is what the others are compared with
         methods=[ERM, *(one for one in names if one != ERM)],
     )
+    check_task_settings(where, task, remedies)
+    return task

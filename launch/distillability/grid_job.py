@@ -46,10 +46,12 @@ class GridJob:
         Raises:
             ValueError, FileNotFoundError: it cannot; the task is named.
         """
-        missing = self.missing()
+        missing = self.to_make()
         for task in dict.fromkeys(model.task for model in missing):
+            # one seed of each model: its seeds differ in nothing that can be checked
+            once = {(model.method, model.name): model for model in missing if model.task == task}
             try:
-                check_task([model for model in missing if model.task == task and model.seed == 0])
+                check_task(list(once.values()))
             except (ValueError, FileNotFoundError) as error:
                 raise type(error)(f"Study {self.grid.name}, task {task}: {error}") from None
 
@@ -57,20 +59,24 @@ class GridJob:
         """Models without a report."""
         return [model for model in self.models if not self.directory.has_report(model.key)]
 
+    def to_make(self) -> list[GridModel]:
+        """Models without a report, and those whose report was taken over without them and that a missing one is distilled from."""
+        return self.directory.to_make(self.models)
+
     def run(self, launcher: Launcher) -> bool:
         """Make what is missing. What fails is remembered and leaves the rest.
 
         Returns:
             Whether it was stopped and can go on.
         """
-        missing = self.missing()
+        missing = self.to_make()
         for model in missing:
             self.directory.forget_failure(model.key)
         cells = list(dict.fromkeys(map(_cell, missing)))
         print(f"study {self.grid.name}: {len(missing)} models are missing, in {len(cells)} cells", flush=True)
         # some methods begin with models that ERM has trained
         for wave in ([cell for cell in cells if cell[1] == ERM], [cell for cell in cells if cell[1] != ERM]):
-            outcomes = launcher.launch([self._run(cell) for cell in wave]) if wave else []
+            outcomes = launcher.launch([self._run(cell, missing) for cell in wave]) if wave else []
             if any(outcome.stopped for outcome in outcomes):
                 return True
             lost = {outcome.name: outcome.log for outcome in outcomes if outcome.code != 0}
@@ -85,10 +91,12 @@ class GridJob:
             if log is not None and unknown:
                 self.directory.mark_failed(model, "its cell ended before", log.name)
 
-    def _run(self, cell: Cell) -> Run:
+    def _run(self, cell: Cell, missing: Sequence[GridModel]) -> Run:
         words = ("-m", "evenhand.launch.distillability.cell", self.file, self.grid.scale, str(self.directory.path))
         task, method, seed = cell
         outputs = tuple(self.directory.report_file(model.key) for model in self.models if _cell(model) == cell)
+        # of a model that is made again the report is there already; a launcher must not take the cell for done
+        outputs += tuple(self.directory.run(model).training_file for model in missing if _cell(model) == cell)
         command = (*words, task, method, str(seed), *self.overrides)
         return Run(_name(cell), (command,), self.directory.logs / f"{_name(cell)}.log", self.environment, (), outputs)
 

@@ -53,7 +53,7 @@ class TaskPlan:
 
     Args:
         name: of the task.
-        models, missing: how many there are, and how many have no report.
+        models, missing: how many there are, and how many are to be made (no report, or needed as a teacher and gone).
         steps: of all trainings that are missing, models of a ladder included.
         seconds: of these trainings, and of measuring the missing models on the splits.
         disk: bytes of the missing models.
@@ -81,7 +81,7 @@ def print_grid_plan(job: GridJob, at_a_time: int) -> None:
     device = "cpu" if usual.training.get("use_cpu") else device_type()
     machine = hardware(torch.device(device))
     file = RatesFile(job.directory.path / "rates.json", machine)
-    missing = job.missing()
+    missing = job.to_make()
     with threads_of_runs(job.environment):
         plans = [
             _task_plan(name, [model for model in job.models if model.task == name], missing, file)

@@ -131,8 +131,7 @@ class _Cell:
         return method if own else ERM
 
     def _possible(self, remedy: str, teacher_size: str, size: str) -> bool:
-        order = list(self.settings.sizes)
-        return not self.grid.remedies[remedy].from_teacher or order.index(size) <= order.index(teacher_size)
+        return not self.grid.remedies[remedy].from_teacher or self.settings.from_teacher_possible(teacher_size, size)
 
     def _model(self, role: str, size: str, remedy: str = NO_REMEDY) -> GridModel:
         data = self._base(size, self.method, self.seed + (ALONE_SEED if role == ALONE else 0))
@@ -151,7 +150,7 @@ class _Cell:
             for change in chosen.changes:
                 apply_override(data, change)
             if chosen.from_teacher:
-                data["student"] = {"initialisation": "teacher", "layers": _layers(self.settings.sizes[size])}
+                data["student"] = {"initialisation": "teacher", "layers": layers_of(self.settings.student_of(size))}
             if chosen.ladder:
                 data["ladder"] = [self._rung(rung, teacher.size, size) for rung in chosen.ladder]
         why = self.settings.why if self.method in self.settings.why_methods and remedy == NO_REMEDY else {}
@@ -164,16 +163,12 @@ class _Cell:
         name = {"teacher": teacher_size, "student": size}.get(rung, rung)
         if name not in self.settings.sizes:
             raise ValueError(f"tasks.{self.task}: a remedy's ladder names the size {name}, which it does not have.")
-        return self._student(name)
-
-    def _student(self, size: str) -> dict:
-        """``student`` section of a model of this size."""
-        return copy.deepcopy((self.settings.recipe.get("student") or {}) | self.settings.sizes[size])
+        return self.settings.student_of(name)
 
     def _base(self, size: str, method: str, seed: int) -> dict:
         settings = self.settings
         data = copy.deepcopy(settings.recipe)
-        data["student"] = self._student(size)
+        data["student"] = settings.student_of(size)
         data["training"] = (data.get("training") or {}) | {"seed": seed}
         debiasing = copy.deepcopy(self.grid.methods[method].debiasing)
         if debiasing:
@@ -188,6 +183,7 @@ class _Cell:
     def _made(self, data: dict, **facts) -> GridModel:
         try:
             recipe = task_recipe_from_dict(data)
+            _check_objective(recipe, facts["teacher"] is not None)
         except ValueError as error:
             raise ValueError(
                 f"task {self.task}, method {self.method}, {facts['role']} {facts['size']}: {error}"
@@ -195,9 +191,27 @@ class _Cell:
         return GridModel(task=self.task, seed=self.seed, recipe=recipe, **facts)
 
 
-def _layers(size: dict) -> int | list[int] | None:
-    """Layers of a size, by which a student made from its teacher's weights has as many."""
-    return size["layers"] if "layers" in size else size.get("shape", {}).get("layers", ClassifierShape.layers)
+def layers_of(student: dict) -> int | None:
+    """Layers of a ``student`` section, by which a student made from its teacher's weights has as many; None where only its checkpoint knows."""
+    layers = student.get("layers")
+    if layers is None and not student.get("path"):
+        layers = student.get("shape", {}).get("layers", ClassifierShape.layers)
+    # which of the checkpoint's layers they are says nothing about the teacher's
+    return len(layers) if isinstance(layers, list) else layers
+
+
+def _check_objective(recipe: TaskRecipe, has_teacher: bool) -> None:
+    """Refuse here what would fail only after the teachers have been trained."""
+    from_weights = recipe.student.initialisation == "teacher"
+    if not has_teacher:
+        if from_weights:
+            raise ValueError("student.initialisation=teacher: it has no teacher; use a remedy with from_teacher.")
+        return
+    if recipe.objective.needs_teacher:
+        return
+    method = debiasing_method(recipe.debiasing.method, **recipe.debiasing.settings)
+    if not from_weights or recipe.ladder or method.needs_teacher:
+        raise ValueError("objective.alpha is 0, so nothing would be distilled from its teacher; set it above 0.")
 
 
 def _digest(parts: list) -> str:

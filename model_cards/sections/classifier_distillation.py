@@ -8,6 +8,7 @@ from typing import Any
 from evenhand.model_cards import numbers
 from evenhand.model_cards.objective_terms import terms_of
 from evenhand.model_cards.sections.card_source import CardSource, part, parts
+from evenhand.model_cards.sections.classifier_opening import PLAIN
 from evenhand.model_cards.sections.distillation import duration, loss_table
 from evenhand.model_cards.sections.hardware import hardware_text
 from evenhand.model_cards.sections.pictures import pictures_of
@@ -17,6 +18,10 @@ PARTS = {
     "objective": "Objective",
     "debiasing": "Debiasing of the student",
     "held_out": "On held-out examples of the training data, without intervals",
+    "held_out_before_fit": (
+        "On the validation examples before the debiasing method was fitted on them, so of other weights than the published ones, without "
+        "intervals"
+    ),
 }
 """Parts of a task's training record whose plain settings are printed, in the card's order."""
 
@@ -30,7 +35,7 @@ def context(source: CardSource) -> dict[str, Any] | None:
         "training": training,
         "student": part(training, "student"),
         "parts": [
-            (title, settings_text(part(training, name))) for name, title in PARTS.items() if part(training, name)
+            (title, settings_text(part(training, name))) for name, title in PARTS.items() if _told(training, name)
         ],
         "ladder": parts(training, "ladder"),
         "terms": terms_of(training),
@@ -41,6 +46,17 @@ def context(source: CardSource) -> dict[str, Any] | None:
         "energy": part(training, "energy"),
         "pictures": pictures_of("distillation", source.figures),
     }
+
+
+def _told(training: Mapping[str, Any] | None, name: str) -> bool:
+    """Whether a part is printed. Plain cross-entropy, `erm`, is no debiasing.
+
+    Records of before `held_out_before_fit` have, of a student that was fitted on the validation split, `held_out` numbers that are of
+    those very examples; the fit left its number of them as `held_out` among its facts, by which they are known. They are not printed.
+    """
+    in_sample = name == "held_out" and "held_out" in part(training, "debiasing")
+    plain = name == "debiasing" and part(training, name).get("name") == PLAIN
+    return bool(part(training, name)) and not in_sample and not plain
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -114,6 +114,27 @@ def test_a_page_is_made_again_from_its_reports_without_the_data(made, tmp_path, 
     assert again["tasks"] == first["tasks"] and first["tasks"]
 
 
+def test_a_teacher_whose_report_was_taken_over_is_made_again_for_a_missing_student(made, tmp_path, monkeypatch):
+    file, whole, _ = made
+    grid, directory = load_grid(file, "tiny", seeds=1), GridDirectory(tmp_path / "out")
+    job = GridJob(grid, directory, str(file))
+    wanted = next(model for model in models(file, "dedier") if model.role == "distilled")
+    teacher = next(model for model in models(file, "erm") if model.role == "teacher")
+    for model in job.models:
+        if model.key != wanted.key:
+            directory.report_file(model.key).parent.mkdir(parents=True, exist_ok=True)
+            directory.report_file(model.key).write_bytes(whole.report_file(model.key).read_bytes())
+    assert job.missing() == [wanted] and job.to_make() == [teacher, wanted]
+    before = directory.report_file(teacher.key).read_bytes()
+    words = [str(file), "tiny", str(directory.path), "digits"]
+    for method in ("erm", "dedier"):  # teachers are made in the cell of ERM
+        assert cell_module.main([*words, method, "0"]) == 0
+    assert directory.run(teacher).student.is_dir() and directory.has_report(wanted.key)
+    assert directory.report_file(teacher.key).read_bytes() == before
+    assert job.to_make() == []
+    assert len([path for path in directory.models.glob("*/*") if path.is_dir()]) == 2
+
+
 def test_a_model_that_fails_leaves_those_that_do_not_need_it(made, tmp_path, monkeypatch):
     file, _, _ = made
     directory, tried = GridDirectory(tmp_path), []

@@ -1,11 +1,14 @@
 """The file of a grid: what it expands to, what decides a model's key, and what is refused."""
 
+import copy
 from collections import Counter
 
 import pytest
 from tiny_grid import written_grid
 
+from evenhand.launch.distillability.grid_directory import GridDirectory
 from evenhand.launch.distillability.grid_file import load_grid
+from evenhand.launch.distillability.grid_job import GridJob
 from evenhand.launch.distillability.models import ALONE_SEED, all_models, models_of
 
 TASK = ("scales", "tiny", "tasks", "digits")
@@ -132,6 +135,113 @@ def test_a_file_that_cannot_be_is_refused_in_one_line(tmp_path, change, message)
     with pytest.raises(ValueError, match=message) as caught:
         load_grid(written_grid(tmp_path, change), "tiny")
     assert str(caught.value).startswith("Study ") and "\n" not in str(caught.value)
+
+
+WAYS_OF_DOING_NOTHING = [
+    (lambda data: at(data, *TASK, "recipe").update(debiasing={"method": "jtt"}), r"tasks\.digits\.recipe\.debiasing .* methods\.NAME\.debiasing"),
+    (lambda data: at(data, *TASK, "recipe").update(augmentation={"name": "replant"}), r"recipe\.augmentation .* remedies\.NAME\.changes"),
+    (lambda data: at(data, *TASK, "recipe").update(teacher={"path": "x"}), r"recipe\.teacher .* each cell sets it itself"),
+    (lambda data: at(data, *TASK, "recipe").update(ladder=[{}]), r"recipe\.ladder .* remedies\.NAME\.ladder"),
+    (lambda data: at(data, *TASK, "recipe", "training").update(seed=3), r"recipe\.training\.seed .* each cell has its own"),
+    (lambda data: at(data, *TASK, "recipe", "student").update(shape={"width": 16}), r"student\.shape\.width .* every size sets it"),
+    (lambda data: at(data, *TASK, "recipe").update(student=None, training="x"), r"recipe\.training must hold keys and values, not 'x'"),
+    (lambda data: at(data, *TASK, "recipe").update(task=None), r"recipe\.task\.data is missing"),
+    (lambda data: at(data, *TASK, "sizes").update(small=None), r"tasks\.digits\.sizes\.small must hold keys and values, not None"),
+    (lambda data: at(data, *TASK, "sizes", "small").update(shape=None), r"sizes\.small\.shape must hold keys and values, not None"),
+    (lambda data: at(data, *TASK).update(methods=["erm"], method_settings={"poe": {}}), "method_settings names poe, .* the task's methods"),
+    (lambda data: at(data, *TASK).update(method_settings={"poe": None}), r"method_settings\.poe must hold keys and values"),
+    (lambda data: data["remedies"].update(idle={"label": "i", "question": "?"}), r"remedies\.idle changes nothing"),
+    (lambda data: data["remedies"].update(none={"label": "i", "question": "?", "ladder": ["teacher"]}), r"remedies\.none: none is the name"),
+    (lambda data: data["remedies"]["augmentation"].update(changes=["training.seed=1"]), r"remedies\.augmentation\.changes: training\.seed"),
+    (lambda data: data["remedies"]["weights"].update(changes=["student.family=bert"]), r"student\.family does nothing with from_teacher"),
+    (lambda data: data["methods"]["dedier"].update(distils=False), r"methods\.dedier: dedier needs a teacher; say distils: true"),
+    (lambda data: data["methods"]["confidence"].pop("self_distilled"), r"methods\.confidence: confidence_regularisation needs a teacher; .* self_distilled"),
+    (lambda data: data["methods"]["dedier"].update(self_distilled={"alpha": 1.0}), "choose one of them"),
+    (lambda data: data["methods"]["erm"].update(distils=True), r"methods\.erm: distils and self_distilled"),
+    (lambda data: data["methods"].update(other={"label": "o"}), r"methods\.other\.debiasing is missing: without it the method would be erm again"),
+    (lambda data: data["methods"]["poe"]["debiasing"].update(bias_model={"kind": "overlap"}), r"methods\.poe\.debiasing\.bias_model: each task names its own"),
+    (lambda data: at(data, "scales", "tiny").update(accelerate="ddp"), r"scales\.tiny\.accelerate: a cell trains its models in one process; .*--launcher slurm"),
+    (lambda data: at(data, *TASK, "sizes", "large", "shape").update(width=16), r"weights would give a student of size small the shape\.width of its large teacher"),
+    (lambda data: at(data, *TASK).update(sizes={"base": {"path": "bert-base-uncased"}}), r"sizes\.base has a path and no layers; remedy weights .* say how many"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), WAYS_OF_DOING_NOTHING)
+def test_a_setting_that_would_do_nothing_or_something_else_is_refused(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_grid(written_grid(tmp_path, change), "tiny")
+    assert str(caught.value).startswith("Study ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.seed=3", "student.shape.width=16", "student.shape={heads: 4}", "debiasing.method=jtt", "teacher.path=x",
+        "augmentation.name=replant",
+    ],
+)  # fmt: skip
+def test_an_override_of_what_a_cell_or_a_size_sets_is_refused(tmp_path, override):
+    with pytest.raises(ValueError, match=r"\(or an override of it\)"):
+        load_grid(written_grid(tmp_path), "tiny", overrides=[override])
+
+
+def test_an_override_is_of_the_chosen_tasks_alone(tmp_path):
+    def change(data):
+        other = copy.deepcopy(at(data, *TASK))
+        for size in other["sizes"].values():
+            del size["shape"]["image_size"]
+        at(data, *TASK[:-1]).update(other=other)
+
+    file = written_grid(tmp_path, change)
+    grid = load_grid(file, "tiny", tasks=["other"], overrides=["student.shape.image_size=16"])
+    assert {model.recipe.student.shape.image_size for model in models_of(grid, "other", "poe", 0)} == {16}
+    with pytest.raises(ValueError, match=r"tasks\.digits\.recipe\.student\.shape\.image_size"):
+        load_grid(file, "tiny", overrides=["student.shape.image_size=16"])
+
+
+def test_a_size_is_laid_over_the_recipes_student_value_by_value(tmp_path):
+    def change(data):
+        for size in at(data, *TASK, "sizes").values():
+            del size["shape"]["image_size"]
+        at(data, *TASK, "recipe", "student").update(shape={"image_size": 16, "patch_size": 8, "layers": 7})
+        del at(data, *TASK, "sizes", "small", "shape")["layers"]
+
+    grid = load_grid(written_grid(tmp_path, change), "tiny", overrides=["student.shape.dropout=0.0"])
+    models = {model.name: model for model in models_of(grid, "digits", "erm", 0) if model.role == "teacher"}
+    small, large = (models[f"teacher-{size}"].recipe.student.shape for size in ("small", "large"))
+    assert (small.image_size, small.patch_size, small.dropout, small.width) == (16, 8, 0.0, 8)
+    assert (small.layers, large.layers) == (7, 2)  # a size's own value wins
+
+
+def test_a_student_from_its_teachers_weights_has_the_layers_that_its_size_inherits(tmp_path):
+    def change(data):
+        del at(data, *TASK, "sizes", "small", "shape")["layers"]
+        at(data, *TASK, "recipe", "student").update(shape={"layers": 1})
+
+    models = models_of(load_grid(written_grid(tmp_path, change), "tiny"), "digits", "erm", 0)
+    (weights,) = (model for model in models if model.name == "distilled-large-to-small-plain-weights")
+    assert weights.recipe.student.layers == 1
+
+
+def test_students_that_would_not_be_distilled_are_refused_before_any_teacher_is_made(tmp_path):
+    grid = load_grid(written_grid(tmp_path), "tiny", overrides=["objective.alpha=0"])
+    with pytest.raises(ValueError, match=r"task digits, method erm, distilled small: objective\.alpha is 0"):
+        list(all_models(grid))
+    grid = load_grid(written_grid(tmp_path, lambda data: data["methods"]["confidence"].update(self_distilled={"alpha": 0.0})), "tiny")  # fmt: skip
+    with pytest.raises(ValueError, match=r"method confidence, teacher small: objective\.alpha is 0"):
+        list(all_models(grid))
+
+
+@pytest.mark.parametrize(
+    ("why", "message"),
+    [({"exmples": 8}, r"why\.exmples; the nearest known one is why\.examples"), ({"examples": 0}, r"why\.examples must be at least")],
+)  # fmt: skip
+def test_settings_of_the_look_inside_are_checked_before_anything_is_made(tmp_path, why, message):
+    file = written_grid(tmp_path, lambda data: at(data, *TASK).update(why=why))
+    job = GridJob(load_grid(file, "tiny", seeds=1), GridDirectory(tmp_path / "out"), str(file))
+    with pytest.raises(ValueError, match=message):
+        job.check()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recipe_that_cannot_be_names_its_model(tmp_path):

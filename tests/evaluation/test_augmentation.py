@@ -42,7 +42,8 @@ def test_swapped_examples_show_the_other_value_and_keep_text_and_label(texts_wit
     rows = texts_with_a_day.splits["train"]
     after, facts = augment(texts_with_a_day, "swap_shortcut")
     n = len(rows)
-    assert len(after) == 2 * n == facts["n_after"] and after.select(range(n)).to_list() == rows.to_list()
+    assert len(after) == 2 * n == facts["n_after"]
+    assert after.remove_columns("source_example").select(range(n)).to_list() == rows.to_list()
     twins = after.select(range(n, 2 * n))
     assert plain(twins) == plain(rows) and twins["label"][:] == rows["label"][:] and twins["text"][:] == rows["text"][:]
     assert (numbers(twins, "shortcut") == 1 - numbers(rows, "shortcut")).all()
@@ -147,7 +148,8 @@ def test_a_planted_phrase_that_is_gendered_is_not_swapped_as_a_word(tmp_path):
 def test_generated_pairs_are_new_and_balanced(generated):
     rows, (after, facts) = generated.splits["train"], augment(generated, "generate_pairs", share=0.5)
     new = after.select(range(200, 300))
-    assert facts["n_after"] == 300 and after.select(range(200)).to_list() == rows.to_list()
+    assert facts["n_after"] == 300
+    assert after.remove_columns("source_example").select(range(200)).to_list() == rows.to_list()
     assert not set(new["text"]) & {text for split in generated.splits.values() for text in split["text"]}
     high = np.array([kind != "low overlap" for kind in new["heuristic"]])
     assert high[numbers(new, "label") == 0].mean() == 0.5 and high[numbers(new, "label") == 1].mean() == 0.5
@@ -169,6 +171,44 @@ def test_an_augmentation_is_a_function_of_its_seed(digits, name):
     other, _ = augment(digits, name, seed=5)
     assert table(first).sum() and first.with_format("arrow")[:].equals(again.with_format("arrow")[:])
     assert not first.with_format("arrow")[:].equals(other.with_format("arrow")[:])
+
+
+SETTINGS = [
+    ("swap_shortcut", {"all_values": True}),
+    ("swap_shortcut", {"keep_original": False}),
+    ("balance_groups", {}),
+    ("balance_groups", {"to": "smallest"}),
+    ("replant", {"share": 0.4}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), SETTINGS)
+def test_every_example_says_which_one_it_was_made_from(digits, name, settings):
+    """In colour or brightness: the picture of the source is the picture itself."""
+    rows, (after, _) = digits.splits["train"], augment(digits, name, **settings)
+    assert len(after) == len(after["source_example"])
+    for row in after:
+        source = rows[row["source_example"]]
+        assert (np.asarray(row["image"]).max(axis=-1) == np.asarray(source["image"]).max(axis=-1)).all()
+        assert row["label"] == source["label"]
+
+
+def test_a_remedy_after_another_keeps_the_first_examples_numbers(texts_with_a_day):
+    rows = texts_with_a_day.splits["train"]
+    words, _ = augment(texts_with_a_day, "swap_words")
+    data = GroupedData("rte", "text", {"train": words}, texts_with_a_day.aligned, facts=texts_with_a_day.facts)
+    both, _ = augment(data, "replant", share=0.5)
+    assert len(both) > len(words) > len(rows)
+    assert all(
+        len(row["text"].split()) == len(rows[row["source_example"]]["text"].split())
+        and row["label"] == rows[row["source_example"]]["label"]
+        for row in both
+    )
+
+
+def test_generated_pairs_are_sources_of_their_own(generated):
+    after, _ = augment(generated, "generate_pairs", share=0.5)
+    assert after["source_example"][:] == list(range(300))
 
 
 def test_a_remedy_that_does_not_fit_the_data_is_one_line(digits, generated, texts_with_a_day):

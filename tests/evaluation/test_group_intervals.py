@@ -8,6 +8,8 @@ from evenhand.evaluation import group_intervals
 from evenhand.evaluation.group_intervals import (
     accuracy_difference_interval,
     difference_of_shares,
+    drop_difference_interval,
+    drop_difference_p_value,
     gap_difference_interval,
     gap_difference_p_value,
     paired_share_draws,
@@ -92,6 +94,72 @@ def test_differences_of_worst_groups_cover(first, second, monkeypatch):
         low, high = worst_group_difference_interval(groups, 0, 0.95)
         covered += low <= 100 * (min(first) - min(second)) <= high
     assert covered / rounds >= 0.9
+
+
+def on_the_same_examples(generator, n, *drops, shared=0.8):
+    """Outcomes of models in two splits of the same examples, alike on the shared part: an example is easy or hard in both."""
+    easy = generator.random(n)
+    return [
+        tuple(np.where(generator.random(n) < shared, easy, generator.random(n)) < share for share in shares)
+        for shares in drops
+    ]
+
+
+def test_drops_on_the_same_examples_are_covered_as_often_as_meant_where_unpaired_intervals_are_too_wide(monkeypatch):
+    monkeypatch.setattr(group_intervals.paired_share_draws, "__defaults__", (1999,))
+    generator, rounds = np.random.default_rng(4), 500
+    covered, unpaired = 0, 0
+    for _ in range(rounds):
+        ((inside, outside),) = on_the_same_examples(generator, 150, (0.85, 0.75))
+        low, high = accuracy_difference_interval(inside, outside, 0, 0.95)
+        covered += low <= 10 <= high
+        low, high = difference_of_shares(inside, outside, 0.95)
+        unpaired += low <= 10 <= high
+    assert 0.925 <= covered / rounds <= 0.975  # two and a half standard errors
+    assert unpaired / rounds > 0.98, "else the unpaired form would do"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((0.95, 0.5), (0.9, 0.6)), ((0.8, 0.8), (0.9, 0.7)), ((0.8, 0.7), (0.85, 0.6)), ((0.99, 0.02), (1.0, 0.0))],
+)
+def test_differences_of_drops_on_the_same_examples_cover(first, second, monkeypatch):
+    monkeypatch.setattr(group_intervals, "DRAWS", 999)
+    generator, covered, rounds = np.random.default_rng(3), 0, 400
+    truth = 100 * (abs(first[0] - first[1]) - abs(second[0] - second[1]))
+    for _ in range(rounds):
+        low, high = drop_difference_interval(*on_the_same_examples(generator, 80, first, second), 0, 0.95)
+        covered += low <= truth <= high
+    assert covered / rounds >= 0.91
+
+
+def test_the_difference_of_drops_has_about_walds_interval_of_the_examples_differences():
+    generator = np.random.default_rng(8)
+    one, other = on_the_same_examples(generator, 2000, (0.9, 0.6), (0.9, 0.75))
+    steps = 100 * ((one[0] * 1 - one[1]) - (other[0] * 1 - other[1]))
+    error = 1.96 * steps.std() / np.sqrt(2000)
+    found = drop_difference_interval(one, other, 0, 0.95)
+    assert found == pytest.approx((steps.mean() - error, steps.mean() + error), abs=0.2)
+    assert drop_difference_interval(*([side[:9] for side in model] for model in (one, other)), 0, 0.95) is None
+
+
+def test_a_drops_prior_is_that_of_one_model_alone():
+    """With one model that has no drop at all, the interval is about that of the other's own drop."""
+    generator = np.random.default_rng(9)
+    ((inside, outside),) = on_the_same_examples(generator, 400, (0.9, 0.7))
+    still = np.ones(400, dtype=bool)
+    found = drop_difference_interval((inside, outside), (still, still), 0, 0.95)
+    assert found == pytest.approx(accuracy_difference_interval(inside, outside, 0, 0.95), abs=0.6)
+
+
+def test_the_p_value_of_a_drop_is_that_of_all_exchanges_of_whole_examples():
+    one = np.array([1, 1, 1, 1, 0, 1, 1, 0, 1], bool), np.array([0, 0, 1, 0, 0, 1, 0, 1, 0], bool)
+    other = np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool), np.array([1, 1, 1, 0, 1, 1, 1, 0, 1], bool)
+    steps = (one[0] * 1 - one[1]) - (other[0] * 1 - other[1])
+    assert {1, 2} <= set(np.abs(steps)), "both sizes of a step must be there, or one is not tested"
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 9)).reshape(9, -1).T
+    exact = np.mean(np.abs(signs @ steps) >= abs(steps.sum()))
+    assert 0.01 < exact < 0.9 and drop_difference_p_value(one, other, 0) == pytest.approx(exact, abs=0.005)
 
 
 def test_two_models_that_use_the_shortcut_on_every_example_still_have_an_interval_of_their_difference():

@@ -37,6 +37,15 @@ def test_counts_by_group_and_by_side_include_the_empty_ones():
     assert group_facts(data.splits)["train"] == dict.fromkeys(GROUPS, 1)
 
 
+def test_splits_of_the_same_examples_have_the_same_labels():
+    other = {"same_examples": {"flipped": "test"}}
+    assert grouped({"test": split(), "flipped": split()}, **other).same_examples == {"flipped": "test"}
+    with pytest.raises(ValueError, match="tiny: splits 'flipped' and 'test' do not hold the same examples"):
+        grouped({"test": split(), "flipped": split((0, 0, 1), (1, 1, 3))}, **other)
+    with pytest.raises(ValueError, match="has no split 'test'"):
+        grouped({"train": split(), "flipped": split()}, **other)
+
+
 def test_a_group_without_a_side_counts_as_neither():
     data = grouped({"train": split()}, aligned={**SIDES, "no × own": None})
     assert data.side_counts("train") == {True: 1, False: 2, None: 1}

@@ -20,8 +20,14 @@ from tiny_classifiers import (
 from evenhand.evaluation import evaluate_model
 from evenhand.evaluation.classifiers import load_classifier
 from evenhand.evaluation.evaluator import NotApplicable
+from evenhand.evaluation.group_intervals import (
+    accuracy_difference_interval,
+    difference_of_shares,
+    drop_difference_p_value,
+)
 from evenhand.evaluation.grouped_data import GroupedData
 from evenhand.evaluation.groups import Groups
+from evenhand.evaluation.groups_comparison import compare_groups
 from evenhand.evaluation.groups_result import GroupsResult
 from evenhand.evaluation.report import EvaluationReport
 from evenhand.evaluation.report_table import report_table
@@ -141,6 +147,55 @@ def test_scores_are_those_of_the_predictions_by_hand(tmp_path):
         assert found[f"{name}_worst_group"] == pytest.approx(100 * min(sides))
         assert found[f"{name}_spurious_gap"] == pytest.approx(100 * (sides[0] - sides[1]))
     assert found["test_minus_flipped"] == pytest.approx(100 * (accuracy["test"] - accuracy["flipped"]))
+
+
+def with_the_same_examples():
+    """The toy texts as ``test`` and, said to be the same ones, as ``flipped`` and ``turned`` with other words at their end."""
+    texts, labels, groups = toy_texts(40)
+    splits = {
+        name: text_rows([f"{text} {end}" for text, end in zip(texts, ends, strict=True)], labels, groups)
+        for name, ends in (("test", ["red"] * 40), ("flipped", ["bad", "plot"] * 20), ("turned", ["blue"] * 40))
+    }
+    return GroupedData("toy", "text", splits, SIDES, ("flipped", "turned"), same_examples={"flipped": "test"})
+
+
+def test_a_drop_to_a_split_of_the_same_examples_is_paired_and_any_other_is_not(tmp_path):
+    data = with_the_same_examples()
+    one, other = (
+        Groups(data).run(*load_classifier(save_classifier(tmp_path / str(seed), seed=seed, scale=8.0)))
+        for seed in (0, 1)
+    )
+    scores = {score.key: score for score in one.scores}
+    rights = {name: split.metrics.right for name, split in one.splits.items()}
+    paired, unpaired = scores["test_minus_flipped"], scores["test_minus_turned"]
+    assert (paired.n, unpaired.n) == (40, 80)
+    assert paired.interval_method.startswith("paired outcomes of the same examples")
+    assert unpaired.interval_method.startswith("Newcombe")
+    assert unpaired.confidence_interval == difference_of_shares(rights["test"], rights["turned"], 0.95)
+    # that of the mean of the examples' changes, whatever the draws' seed
+    low, high = accuracy_difference_interval(rights["test"], rights["flipped"], 99, 0.95)
+    assert paired.confidence_interval == pytest.approx((low, high), abs=1.5)
+    changes = {change["key"]: change for change in compare_groups(one, other)["scores"]}
+    sides = [[r.splits[name].metrics.right for name in ("test", "flipped")] for r in (one, other)]
+    change = changes["test_minus_flipped"]
+    assert change["interval_method"].startswith("paired outcomes of both models on the same examples")
+    assert change["p_value"] == pytest.approx(drop_difference_p_value(*sides, 99), abs=0.01)
+    assert changes["test_minus_turned"]["interval_method"].startswith("paired outcomes by group")
+
+
+def test_reports_of_before_do_not_say_what_is_the_same_and_are_read_all_the_same(tmp_path):
+    data = with_the_same_examples()
+    result = Groups(data).run(*load_classifier(save_classifier(tmp_path, scale=8.0)))
+    written = result.to_dict()
+    assert GroupsResult.from_dict(written).to_dict() == written
+    for split in written["splits"].values():
+        del split["same_examples_as"]
+    before = GroupsResult.from_dict(written)
+    score = next(score for score in before.scores if score.key == "test_minus_flipped")
+    assert score.n == 80 and score.interval_method.startswith("Newcombe")
+    for pair in ((before, result), (result, before)):  # the data are the same, so one saying it is enough
+        changes = {change["key"]: change for change in compare_groups(*pair)["scores"]}
+        assert changes["test_minus_flipped"]["interval_method"].startswith("paired outcomes of both models")
 
 
 def test_an_image_classifier_has_facts_without_a_vocabulary(tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image as Picture
 from evenhand.evaluation.grouped_data import load_grouped_data
 from evenhand.evaluation.grouped_data.celeba import HUB_NAME as FACES
 from evenhand.evaluation.grouped_data.celeba import HUB_REVISION as FACES_REVISION
-from evenhand.evaluation.grouped_data.image_files import check_image_file
+from evenhand.evaluation.grouped_data.image_files import check_image_file, naming_broken_images
 from evenhand.evaluation.grouped_data.photographs import binary
 from evenhand.evaluation.grouped_data.waterbirds import HUB_NAME as BIRDS
 from evenhand.evaluation.grouped_data.waterbirds import HUB_REVISION as BIRDS_REVISION
@@ -85,6 +85,21 @@ def test_a_split_without_images_is_one_line(birds):
         load_grouped_data("waterbirds", path=birds)
 
 
+@pytest.mark.parametrize("split", [1, 2])
+def test_a_split_without_one_of_the_groups_is_one_line(birds, split):
+    path, name = birds / "metadata.csv", ("validation", "test")[split - 1]
+    lines = path.read_text().splitlines()
+    kept = [line for line, row in zip(lines[1:], BIRD_ROWS, strict=True) if row != (1, 0, split)]
+    path.write_text("\n".join([lines[0], *kept]))
+    message = rf"waterbirds, split '{name}': group 'waterbird × land' has no examples; it has landbird × land \(2\)"
+    with pytest.raises(ValueError, match=message):
+        load_grouped_data("waterbirds", path=birds)
+    kept = [line for line, row in zip(lines[1:], BIRD_ROWS, strict=True) if row[0] == row[1]]
+    path.write_text("\n".join([lines[0], *kept]))
+    with pytest.raises(ValueError, match="split 'test': holds no bias-conflicting examples"):
+        load_grouped_data("waterbirds", path=birds)
+
+
 def test_an_image_that_is_missing_broken_or_of_another_mode_is_named(birds):
     image = birds / "005.Bird" / "a.jpg"
     image.unlink()
@@ -115,6 +130,20 @@ def test_damage_inside_is_found_when_pixels_are_read(tmp_path):
     check_image_file(path, "a")
     with pytest.raises(ValueError, match="a: is a broken image"):
         check_image_file(path, "a", decode=True)
+
+
+@pytest.mark.parametrize("kept", ["path", "bytes"])
+def test_an_error_in_decoding_names_the_image(tmp_path, kept):
+    paths = [picture(tmp_path / f"{i}.png", size=(64, 64)) for i in range(3)]
+    content = paths[1].read_bytes()
+    paths[1].write_bytes(content[: len(content) // 2] + content[-12:])
+    stored = [{"path": str(p), "bytes": None} if kept == "path" else {"path": None, "bytes": p.read_bytes()} for p in paths]  # fmt: skip
+    rows = Dataset.from_dict({"image": stored}, features=Features({"image": Image()}))
+    where = r"/1\.png" if kept == "path" else "^example 2"
+    with pytest.raises(ValueError, match=f"{where}: is a broken image"), naming_broken_images(rows):
+        list(rows)
+    with pytest.raises(ValueError, match="something else"), naming_broken_images(rows.select([0, 2])):
+        raise ValueError("something else")
 
 
 def test_a_palette_image_and_one_with_transparency_are_refused_by_mode(tmp_path):
@@ -238,6 +267,16 @@ def test_copies_on_the_hub_are_read_at_their_revision(monkeypatch, name, columns
     assert expected[1] in data.facts["source"]
     limited = load_grouped_data(name, **other, max_examples={"train": 3})
     assert len(limited.splits["train"]) == 3 and len(limited.splits["test"]) == 4
+
+
+def test_a_group_that_a_copy_on_the_hub_lacks_is_one_line(monkeypatch):
+    def load_dataset(*_, split, **__):
+        places = [0, 0, 0, 1] if split == "test" else [0, 1, 0, 1]
+        return hub_rows("image", {"label": [0, 0, 1, 1], "place": places}, "int64")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(ValueError, match="waterbirds, split 'test': group 'landbird × water' has no examples"):
+        load_grouped_data("waterbirds")
 
 
 def test_other_columns_or_values_on_the_hub_are_one_line(monkeypatch):

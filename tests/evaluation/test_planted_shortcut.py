@@ -70,6 +70,7 @@ def test_groups_are_label_times_value_and_aligned_where_they_match(glue):
 
 def test_the_tests_hold_the_same_examples_and_differ_in_the_shortcut_only(glue):
     data = load_grouped_data("qnli", path=glue, place="random")
+    assert data.same_examples == {"flipped": "test", "neutral": "test"}
     plain = {}
     for split in ("test", "flipped", "neutral"):
         rows = data.splits[split]

@@ -5,6 +5,10 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
+from evenhand.evaluation.grouped_data import GroupedData
+from evenhand.evaluation.grouped_data.augmentation import AUGMENTATIONS, SOURCE, augment
+from evenhand.evaluation.grouped_data.planted_shortcut import Planting, plant
+from evenhand.evaluation.grouped_data.text_shortcut import TextShortcut
 from evenhand.trainer.bias_models import BIAS_MODELS, bias_model, with_bias_log_probs
 from evenhand.trainer.bias_models.bias_only import calibrating_temperature, stratified_folds
 from evenhand.trainer.bias_models.overlap import overlap_features
@@ -87,6 +91,88 @@ def test_a_prediction_does_not_come_from_a_model_that_saw_the_example():
     for fold in range(5):  # unseen words have no weight: one prediction for the whole fold
         inside = np.array(out["bias_log_probs"])[of_fold == fold]
         assert np.ptp(inside[:, 0]) < 1e-5
+
+
+def without_pattern(n: int = 200) -> GroupedData:
+    """Texts and labels drawn at random, with a planted day that says nothing and a group that is not of the label: nothing to be learned."""
+    generator = np.random.default_rng(11)
+    texts = [" ".join(["he", *(f"w{word}" for word in generator.integers(400, size=8))]) for _ in range(n)]
+    labels = generator.permutation(np.arange(n) % 2)
+    rows = Dataset.from_dict(
+        {"text": texts, "label": labels}, features=Features({"text": Value("string"), "label": LABELS})
+    )
+    day = TextShortcut()
+    values = day.values(2)
+    return plant(
+        "random",
+        "text",
+        dict.fromkeys(("train", "validation", "test"), rows),
+        lambda part, drawn, draw: day.on(part, drawn, values, draw),
+        values,
+        Planting(strength=0.5),
+        {"planted": {"shortcut": "phrase", "place": "start", "column": "text"}},
+    )
+
+
+def unbalanced(data: GroupedData) -> GroupedData:
+    """Every tenth example is of the one group, the others of the other: balancing them makes nine copies."""
+    rows = data.splits["train"].remove_columns("group")
+    rows = rows.add_column("group", [int(index % 10 == 0) for index in range(len(rows))]).cast_column("group", GROUPS)
+    return GroupedData("random", "text", {"train": rows}, ALIGNED)
+
+
+REMEDIES = [
+    ("swap_shortcut", {}),
+    ("swap_words", {}),
+    ("balance_groups", {}),
+    ("replant", {}),
+    ("replant", {"share": 0.5}),
+]
+
+
+@pytest.mark.parametrize(("remedy", "settings"), REMEDIES)
+def test_copies_of_an_example_do_not_give_its_label_away(remedy, settings):
+    """Labels without any pattern: only a model that saw a copy of an example is right about it more often than by chance."""
+    assert {name for name, _ in REMEDIES} == {*AUGMENTATIONS} - {"generate_pairs"}  # whose pairs are no copies
+    data = unbalanced(without_pattern()) if remedy == "balance_groups" else without_pattern()
+    rows, _ = augment(data, remedy, **settings)
+    model = bias_model("bag_of_words", strengths=[10], min_examples=1)
+    sources = np.array(rows[SOURCE])
+    _, apart = with_bias_log_probs(rows, model, sources=sources)
+    _, leaking = with_bias_log_probs(rows, model)
+    # 200 sources: the standard error of their share is .035
+    assert 0.38 < apart["accuracy"] < 0.62 < 0.7 < leaking["accuracy"]
+    assert apart["n"] == len(rows) > apart["n_sources"] == 200 and "n_sources" not in leaking
+
+
+def test_rows_of_one_source_share_a_fold_and_folds_stay_even():
+    generator = np.random.default_rng(2)
+    copies = generator.choice([1, 2, 9], size=120)
+    sources = generator.permutation(np.repeat(np.arange(120) + 1000, copies))
+    labels = sources % 3 // 2  # a third of the sources has label 1
+    folds = stratified_folds(labels, ["a", "b"], 4, 0, sources)
+    assert all(len(set(folds[sources == source])) == 1 for source in set(sources))
+    for label in (0, 1):
+        assert np.ptp(np.bincount(folds[labels == label], minlength=4)) <= 1  # enough single ones to even out
+
+
+def test_without_copies_the_folds_are_the_same_whether_sources_are_given_or_not():
+    labels = np.random.default_rng(1).integers(2, size=83)
+    plain = stratified_folds(labels, ["a", "b"], 5, 3)
+    assert plain.tolist() == stratified_folds(labels, ["a", "b"], 5, 3, np.arange(83) * 7).tolist()
+    expected, generator = np.empty(83, dtype=int), np.random.default_rng(3)
+    for label in (0, 1):  # dealt like cards
+        members = generator.permutation(np.flatnonzero(labels == label))
+        expected[members] = np.arange(len(members)) % 5
+    assert plain.tolist() == expected.tolist()
+
+
+def test_folds_are_refused_where_a_label_has_too_few_sources_or_a_source_two_labels():
+    labels = np.array([0] * 12 + [1] * 12)
+    with pytest.raises(ValueError, match="Label b has 3 training examples, fewer than the 5 folds"):
+        stratified_folds(labels, ["a", "b"], 5, 0, np.r_[np.arange(12), 12 + np.arange(12) % 3])
+    with pytest.raises(ValueError, match="made from one example have different labels"):
+        stratified_folds(labels, ["a", "b"], 5, 0, np.arange(24) % 12)
 
 
 def test_the_same_seed_gives_the_same_column_and_another_one_another():

@@ -142,7 +142,7 @@ def test_finish_retrains_the_last_layer_on_the_held_out_split_and_asks_for_one(d
     before = {name: value.clone() for name, value in model.state_dict().items()}
     facts = finish(method, model, data, tokenizer())
     changed = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
-    assert changed == ["classifier.weight", "classifier.bias"] and facts["held_out"] == 32
+    assert changed == ["classifier.weight", "classifier.bias"] and facts["fitted_on"] == 32
     for absent in (None, data.remove_columns("group")):
         with pytest.raises(ValueError, match="dfr needs a held-out split with the column group"):
             finish(method, model, absent, tokenizer())

@@ -11,6 +11,7 @@ from torch import nn
 
 from evenhand.trainer.debiasing import debiasing_method
 from evenhand.trainer.debiasing.dfr import balanced
+from evenhand.trainer.debiasing.training_facts import TrainingFacts
 
 
 class Body(nn.Module):
@@ -64,7 +65,7 @@ def test_on_balanced_groups_the_last_layer_is_scikit_learns_l1_regression_on_sta
         "strength": 0.1,
         "worst_group_accuracy_when_chosen": None,
         "examples_of_each_group": 40,
-        "held_out": 160,
+        "fitted_on": 160,
     }
 
 
@@ -132,3 +133,52 @@ def test_a_model_without_a_last_linear_layer_is_refused():
     model.config.num_labels = 3
     with pytest.raises(ValueError, match="no last linear layer with 3 outputs"):
         debiasing_method("dfr").after_training(model, batches(*planted()))
+
+
+NAMES = ("land on land", "land on water", "water on land", "water on water")
+
+
+def facts_of(sizes, names=NAMES):
+    """Facts of a part whose groups are label × place."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    return TrainingFacts(2, groups // 2, groups, names)
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out", "said"),
+    [
+        ((40, 5, 5, 40), (9, 0, 3, 9), "no example of group land on water, though the training data do"),
+        ((40, 5, 5, 40), (9, 1, 3, 9), "a single example of group land on water"),
+        ((40, 0, 0, 0), (40, 0, 0, 0), r"at least two groups there; it has one \(land on land\)"),
+        ((40, 40, 0, 0), (40, 40, 0, 0), "no example of label water"),
+        ((40, 5, 5, 40), (0, 0, 0, 0), "which these data do not have"),
+        ((40, 5, 5, 40), None, "which these data do not have"),
+    ],
+)
+def test_a_held_out_part_that_cannot_be_balanced_is_refused_by_name_before_the_training(train, held_out, said):
+    given = None if held_out is None else facts_of(held_out)
+    with pytest.raises(ValueError, match=said) as caught:
+        debiasing_method("dfr").check_held_out(Body(5), facts_of(train), given, ("land", "water"))
+    assert "\n" not in str(caught.value) and "or use another method" in str(caught.value)
+
+
+def test_groups_that_the_training_data_do_not_have_either_may_be_missing():
+    """They cannot occur; and groups are matched by name, whatever number a split gives them."""
+    dfr = debiasing_method("dfr")
+    dfr.check_held_out(Body(5), facts_of((40, 0, 5, 40)), facts_of((9, 0, 3, 9)), ("land", "water"))
+    turned = TrainingFacts(2, np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]), (NAMES[3], NAMES[0]))
+    dfr.check_held_out(Body(5), facts_of((40, 0, 0, 40)), turned, ("land", "water"))
+    with pytest.raises(ValueError, match="no example of group land on water"):
+        dfr.check_held_out(Body(5), facts_of((40, 1, 0, 40)), turned, ("land", "water"))
+
+
+def test_what_else_the_fit_needs_is_asked_before_the_training():
+    ungrouped, model = TrainingFacts(2, np.array([0, 1])), Body(5)
+    with pytest.raises(ValueError, match="no column group"):
+        debiasing_method("dfr").check_held_out(model, facts_of((4, 4, 4, 4)), ungrouped, ("land", "water"))
+    model.config.num_labels = 3
+    with pytest.raises(ValueError, match="no last linear layer"):
+        debiasing_method("dfr").check_held_out(model, facts_of((4,) * 4), facts_of((4,) * 4), ("land", "water"))
+    many = tuple(f"g{number}" for number in range(8))
+    with pytest.raises(ValueError, match="group g1, g2, g3, g4, g5 and 2 more, though"):
+        debiasing_method("dfr").check_held_out(Body(5), facts_of((2,) * 8, many), facts_of((2,), many[:1]), ("a", "b"))

@@ -18,7 +18,7 @@ from evenhand.trainer.logistic_regression import Features, fit_logistic_regressi
 @dataclass(frozen=True)
 class BiasModel:
     """Args:
-    folds: k ≥ 2 of cross-fitting: an example's prediction comes from a model trained on the other k − 1 folds.
+    folds: k ≥ 2 of cross-fitting: an example's prediction comes from a model trained on the other k − 1 folds, in which no copy of it is.
     calibrate: whether one temperature is fitted to the cross-fitted predictions (Guo et al. 2017). Default true.
     """
 

@@ -23,6 +23,7 @@ def with_bias_log_probs(
     fit: Fit | None = None,
     seed: int = 0,
     aligned: Mapping[str, bool | None] | None = None,
+    sources: np.ndarray | None = None,
 ) -> tuple[Dataset, dict]:
     """``data`` with the column ``bias_log_probs`` of cross-fitted, calibrated predictions, and facts on the model.
 
@@ -36,41 +37,71 @@ def with_bias_log_probs(
         seed: of the folds, and of what the model draws.
         aligned: group name → True bias-aligned, False bias-conflicting, None neither; with it and a column ``group`` the facts
             compare the two sides.
+        sources: ``(n,)`` numbers, equal for rows that were made from one example (copies, counterfactuals): such rows share a fold, as a
+            model that was trained on one of them remembers the label of the others. Default: every row is an example of its own.
 
     Returns:
-        The data, and ``kind`` with settings, ``temperature``, ``n``, ``accuracy``, ``cross_entropy`` (nats, after calibration; and before),
+        The data, and ``kind`` with settings, ``temperature``, ``n``, with ``sources`` given ``n_sources``, how many they are, ``accuracy``, ``cross_entropy`` (nats, after calibration; and before),
         ``mean_label_probability``, and where sides are known ``accuracy_aligned`` and ``accuracy_conflicting``.
 
     Raises:
-        ValueError: a missing column, labels without names, or a label with fewer examples than folds.
+        ValueError: a missing column, labels without names, a label with fewer examples than folds, or rows of one source with different
+            labels.
     """
     model.check(data)
     if not isinstance(data.features.get(LABEL), ClassLabel):
         raise ValueError(f"Bias model {model.kind} needs a column {LABEL} of named classes (datasets.ClassLabel).")
     names = data.features[LABEL].names
     labels = np.asarray(data[LABEL], dtype=np.int64)
-    fold_of = stratified_folds(labels, names, model.folds, seed)
+    fold_of = stratified_folds(labels, names, model.folds, seed, sources)
     raw, found = model.cross_fitted(data, labels, len(names), fold_of, seed, fit)
     temperature = calibrating_temperature(raw, labels) if model.calibrate else 1.0
     log_probs = log_softmax(raw / temperature, axis=1)
     facts = model.report() | found | {"seed": seed, "n": len(labels), "temperature": temperature}
+    if sources is not None:
+        facts["n_sources"] = len(np.unique(sources))
     facts |= {"cross_entropy_uncalibrated": cross_entropy(raw, labels)} | _facts(data, log_probs, labels, aligned)
     if BIAS in data.column_names:
         data = data.remove_columns(BIAS)
     return data.add_column(BIAS, list(log_probs.astype(np.float32))), facts
 
 
-def stratified_folds(labels: np.ndarray, names: list[str], folds: int, seed: int) -> np.ndarray:
-    """``(n,)`` fold of each example; every fold has the same share of each label, to one example."""
-    generator, fold_of = np.random.default_rng(seed), np.empty(len(labels), dtype=np.int64)
+def stratified_folds(
+    labels: np.ndarray, names: list[str], folds: int, seed: int, sources: np.ndarray | None = None
+) -> np.ndarray:
+    """``(n,)`` fold of each row, 0 … folds − 1; rows of one source share theirs.
+
+    Every fold has the same share of each label, to as many rows as the most copied source of that label has; without copies, to one.
+
+    Args:
+        labels: ``(n,)``.
+        names: of the labels.
+        folds: how many.
+        seed: of the order in which sources are dealt.
+        sources: ``(n,)`` numbers of the examples that the rows were made from; None: each row is its own.
+
+    Raises:
+        ValueError: a label with fewer sources than folds, or rows of one source with different labels.
+    """
+    sources = np.arange(len(labels)) if sources is None else np.asarray(sources)
+    _, first, source_of, copies = np.unique(sources, return_index=True, return_inverse=True, return_counts=True)
+    label_of = labels[first]
+    if (labels != label_of[source_of]).any():
+        raise ValueError("Bias-only model: rows that were made from one example have different labels.")
+    generator, fold_of = np.random.default_rng(seed), np.empty(len(first), dtype=np.int64)
     for label, name in enumerate(names):
-        members = generator.permutation(np.flatnonzero(labels == label))
+        members = generator.permutation(np.flatnonzero(label_of == label))
         if len(members) < folds:
             raise ValueError(
                 f"Label {name} has {len(members)} training examples, fewer than the {folds} folds of the bias-only model."
             )
-        fold_of[members] = np.arange(len(members)) % folds
-    return fold_of
+        rows = np.zeros(folds, dtype=np.int64)
+        for member in members[
+            np.argsort(-copies[members], kind="stable")
+        ]:  # the largest first, so that the others even out
+            fold_of[member] = fold = rows.argmin()
+            rows[fold] += copies[member]
+    return fold_of[source_of]
 
 
 def calibrating_temperature(log_probs: np.ndarray, labels: np.ndarray) -> float:

@@ -8,7 +8,7 @@ that part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,22 @@ import torch
 
 from evenhand.trainer.debiasing.last_layer import last_layer, representations
 from evenhand.trainer.debiasing.method import DebiasingMethod
+from evenhand.trainer.debiasing.training_facts import TrainingFacts
 from evenhand.trainer.logistic_regression import LogisticRegression, fit_logistic_regression
 
 STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 """C of the authors' search for Waterbirds."""
+NAMED = 5
+"""So many groups or labels are named in a message; of further ones their number is."""
 
 
 @dataclass(frozen=True)
 class DeepFeatureReweighting(DebiasingMethod):
     """Plain cross-entropy while the network is trained; :meth:`after_training` replaces its last layer.
+
+    As in the paper the whole held-out part is fitted on: its smallest group, a few dozen examples at most, decides how large the balanced
+    subsets are, and a half kept back to measure on would cost half of them. So a run has no held-out number of the student it saves; the
+    tests are for that, and training.json has the numbers of the network before (``held_out_before_fit``).
 
     Args:
         draws: how many balanced subsets are averaged, ≥ 1. Default 10.
@@ -45,11 +52,45 @@ class DeepFeatureReweighting(DebiasingMethod):
         if not self.strengths or not all(0 < strength < float("inf") for strength in self.strengths):
             raise ValueError(f"Debiasing method {self.name}: strengths must be one or more numbers above 0.")
 
+    def check_held_out(
+        self, model, train: TrainingFacts, held_out: TrainingFacts | None, label_names: Sequence[str]
+    ) -> None:
+        """Refuses, by name, a held-out part without one of the groups that the training data have.
+
+        A group that they do not have either cannot occur in the data; with one that only the held-out part lacks, the new layer would
+        be balanced over the others and nobody would know.
+        """
+        last_layer(model)  # refuses a model without one
+        what = f"Debiasing method {self.name} retrains the last layer on the validation split"
+        if held_out is None or not len(held_out.labels):
+            raise ValueError(f"{what}, which these data do not have; give them one, or use another method.")
+        if held_out.groups is None:
+            raise ValueError(
+                f"{what}, balanced by group, but its examples have no column group; add it, or use another method."
+            )
+        sizes, trained = _sizes(held_out), _sizes(train)
+        remedy = "give the split more examples, merge groups, or use another method."
+        missing = [name for name, n in trained.items() if n and not sizes.get(name)]
+        if missing:
+            raise ValueError(
+                f"{what}, which has no example of group {_named(missing)}, though the training data do; {remedy}"
+            )
+        present = [name for name, n in sizes.items() if n]
+        if len(present) < 2:
+            raise ValueError(f"{what}, which needs at least two groups there; it has one ({present[0]}); {remedy}")
+        single = [name for name, n in sizes.items() if n == 1]
+        if single:
+            raise ValueError(f"{what}, which has a single example of group {_named(single)}, and needs two; {remedy}")
+        unlabelled = [name for number, name in enumerate(label_names) if number not in set(held_out.labels.tolist())]
+        if unlabelled:
+            raise ValueError(f"{what}, which has no example of label {_named(unlabelled)}; {remedy}")
+
     def after_training(self, model, held_out: Iterable[Mapping], seed: int = 0) -> dict:
         """Retrain the last layer in place.
 
         Returns:
-            Facts: the chosen C, its worst-group accuracy on the halves it was chosen on, the size of each group in a draw, n held out.
+            Facts: the chosen C, its worst-group accuracy on the halves it was chosen on, the size of each group in a draw, how many
+            examples were fitted on.
 
         Raises:
             ValueError: no held-out examples, a single group, or a group with fewer than two.
@@ -77,7 +118,7 @@ class DeepFeatureReweighting(DebiasingMethod):
             "strength": strength,
             "worst_group_accuracy_when_chosen": worst,
             "examples_of_each_group": int(np.bincount(groups)[np.unique(groups)].min()),
-            "held_out": len(groups),
+            "fitted_on": len(groups),
         }
 
     def _choose(self, vectors, labels, groups, generator: np.random.Generator) -> tuple[float, float | None]:
@@ -94,6 +135,18 @@ class DeepFeatureReweighting(DebiasingMethod):
                 worst[index] += min(right[groups[judged] == group].mean() for group in np.unique(groups)) / self.splits
         best = min(range(len(worst)), key=lambda index: (-worst[index].round(12), self.strengths[index]))
         return self.strengths[best], float(worst[best])
+
+
+def _sizes(facts: TrainingFacts) -> dict[str, int]:
+    """Examples of each group by name: two splits need not number their groups alike."""
+    if facts.groups is None:
+        return {}
+    return dict(zip(facts.group_names, facts.group_sizes.tolist(), strict=True))
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def check_groups(groups: np.ndarray, labels: np.ndarray, n_labels: int) -> None:

@@ -8,7 +8,7 @@ identification run, DFR's last layer). A new one is one new file with a subclass
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 
 import numpy as np
@@ -55,7 +55,8 @@ class DebiasingMethod:
     (an encoder-decoder's: those of its encoder)."""
     needs_teacher = False
     needs_held_out_groups = False
-    """Whether :meth:`after_training` retrains on a held-out part that has groups."""
+    """Whether :meth:`after_training` retrains on a held-out part that has groups. That part is not held out afterwards: what is measured
+    on it has to be measured before, and to be reported as of the network before (``held_out_before_fit`` in training.json)."""
 
     def before_training(self, data: Dataset, fit: Fit, seed: int = 0) -> tuple[Dataset, dict]:
         """The data to train on, and facts for the report; ``fit`` trains further models of the same kind. Default: as they are."""
@@ -80,8 +81,31 @@ class DebiasingMethod:
         """
         if self.needs_bias_log_probs:
             facts.require_bias_log_probs(self.name)
+        self.check_groups(facts)
+
+    def check_groups(self, facts: TrainingFacts) -> None:
+        """The part of :meth:`check` that can be asked before a bias-only model was trained.
+
+        Raises:
+            ValueError: one line that names the method and what is missing: groups, a second group, an example of a group.
+        """
         if self.needs_groups:
             facts.require_groups(self.name)
+
+    def check_held_out(
+        self, model: PreTrainedModel, train: TrainingFacts, held_out: TrainingFacts | None, label_names: Sequence[str]
+    ) -> None:
+        """Whether :meth:`after_training` will find what it needs; asked before the training, so that none is done in vain. Default: it does.
+
+        Args:
+            model: the student before its training.
+            train: of the examples that it is trained on.
+            held_out: the same of the held-out part, None where there is none.
+            label_names: the model's, in its order.
+
+        Raises:
+            ValueError: one line that names the method and what is missing.
+        """
 
     def attach(self, model: PreTrainedModel, facts: TrainingFacts, seed: int = 0) -> None:
         """Check the data and add what is trained or remembered beside the student as ``model.debiasing``.
