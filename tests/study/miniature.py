@@ -10,7 +10,7 @@ from evenhand.launch.command import main
 from evenhand.launch.study.study_file import PACKAGED
 
 SECTIONS = "table1,table2,table3,figure1,random_pairs"
-LAUNCHER = "evenhand.launch.launchers.make_launcher"
+LAUNCHER = "evenhand.launch.study_work.make_launcher"
 TEACHER = {"layers": 2, "hidden_size": 16, "heads": 2, "steps": 6, "batch_size": 16}
 RECIPE = {
     "student": {"family": "distilbert", "layers": 1},
