@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from evenhand.model_cards.escaping import markdown
-from evenhand.model_cards.page.html_page import CARD, PAGE
+from evenhand.model_cards.page.html_page import CARD, PAGE, write_page
 from evenhand.model_cards.whole_files import write_text
 
 FIGURES = "figures"
@@ -72,10 +72,18 @@ def pictures_of(made: Path) -> list[str]:
     return sorted(path.name for path in (made / FIGURES).iterdir())
 
 
-def write_results(made: Path, data: Mapping[str, Any]) -> Path:
-    """Write results.json; the same data give the same bytes."""
+def write_files(made: Path, lines: Iterable[str], data: Mapping[str, Any]) -> None:
+    """Write results.json, the page as Markdown, and the same as HTML; the same input gives the same bytes.
+
+    Args:
+        made: of `new_page`, its pictures drawn.
+        lines: of Markdown.
+        data: of results.json, with the names of the pictures.
+    """
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return write_text(made / RESULTS, text + "\n")
+    write_text(made / RESULTS, text + "\n")
+    write_text(made / CARD, "\n".join(lines).rstrip() + "\n")
+    write_page(made)
 
 
 def shown_picture(name: str, alt: str, caption: str) -> list[str]:

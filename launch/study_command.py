@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from functools import partial
 from pathlib import Path
 
 from evenhand.launch.launchers import LAUNCHERS
 from evenhand.launch.recipe_reading import read_packaged_yaml
-from evenhand.launch.study_options import command_given, environment_of_runs
+from evenhand.launch.study_options import environment_of_runs
 
 EXAMPLE = (
     "evenhand study ahn2022 --plan\n"
@@ -94,7 +94,9 @@ def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
     from evenhand.launch.study.arm_checks import check_arms
     from evenhand.launch.study.directory import StudyDirectory
     from evenhand.launch.study.execution import StudyJob
+    from evenhand.launch.study.measure_checks import check_measures
     from evenhand.launch.study.study_file import ORIGINAL, load_study
+    from evenhand.launch.study_work import make_and_show
 
     if options.task:
         raise ValueError("--task is of a study of distillability; --only chooses sections of this one.")
@@ -109,7 +111,9 @@ def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
     if options.plan:
         _plan(job)
         return 0
-    return _work(options, job)
+    if not options.page_only:
+        check_measures(study, job.missing(), directory)
+    return make_and_show(options, job, study.settings.accelerate, partial(_page, job))
 
 
 def _to_be_trained(job) -> list[str]:
@@ -130,31 +134,17 @@ def _plan(job) -> None:
         )
 
 
-def _work(options: argparse.Namespace, job) -> int:
-    from evenhand.launch.study.measure_checks import check_measures
+def _page(job, command: str, folder: Path) -> tuple[Path | None, str]:
     from evenhand.launch.study.page.study_page import write_page
     from evenhand.launch.study.results import keep_beside, results_of
-    from evenhand.launch.study_work import run_missing
-    from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
 
-    stopped = False
-    if not options.page_only:
-        check_measures(job.study, job.missing(), job.directory)
-        stopped = run_missing(options, job, job.study.settings.accelerate)
-    results = results_of(job, command_given(options, job.overrides))
-    if any(results.reports.values()):
-        page = write_page(results, options.page or job.directory.page)
+    results = results_of(job, command)
+    page = write_page(results, folder) if any(results.reports.values()) else None
+    if page is not None:
         keep_beside(page.parent, job, results)
-        print(page)
-    elif not stopped:
-        raise RuntimeError(f"no report is there; see {job.directory.logs}.")
-    if stopped:
-        print("evenhand study: stopped; run the same command again to go on.", file=sys.stderr)
-        return REQUEUE_EXIT_CODE
-    if results.failed:
-        named = ", ".join(f"{arm} (seed {seed}, {log})" for (arm, seed), log in results.failed.items())
-        raise RuntimeError(f"{len(results.failed)} students could not be made: {named}; logs in {job.directory.logs}.")
-    return 0
+    named = ", ".join(f"{arm} (seed {seed}, {log})" for (arm, seed), log in results.failed.items())
+    failed = f"{len(results.failed)} students could not be made: {named}; logs in {job.directory.logs}."
+    return page, failed if results.failed else ""
 
 
 def _take_over(job, archive: Path) -> int:

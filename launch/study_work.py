@@ -3,45 +3,64 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from evenhand.launch.launchers import Launcher, make_launcher
+from evenhand.launch.report_directory import ReportDirectory
 from evenhand.launch.study.report_archive import read_archive
 from evenhand.launch.study.sole_process import only_one_study
-from evenhand.launch.study_options import jobs_at_a_time
+from evenhand.launch.study_options import command_given, jobs_at_a_time
 from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
-
-
-class ReportsDirectory(Protocol):
-    """Where a study keeps its reports by key."""
-
-    path: Path
-
-    def report_file(self, key: str) -> Path: ...
 
 
 class Job(Protocol):
     """A study in its directory."""
 
-    directory: ReportsDirectory
+    directory: ReportDirectory
+    overrides: Sequence[str]
 
     def run(self, launcher: Launcher) -> bool: ...
 
 
-def run_missing(options: argparse.Namespace, job: Job, accelerate: str | None) -> bool:
-    """Make what is missing, where ``--launcher`` says.
+def make_and_show(
+    options: argparse.Namespace,
+    job: Job,
+    accelerate: str | None,
+    page_of: Callable[[str, Path], tuple[Path | None, str]],
+) -> int:
+    """Make what is missing, unless only the page is asked for, and write the page.
 
     Args:
+        options: of ``evenhand study``.
         accelerate: the scale's config of accelerate.
+        page_of: given the command that makes the study and the page's folder, writes what is there; returns the page (None where no report is
+            there) and a line on what failed, empty for nothing.
 
     Returns:
-        Whether it was stopped and can go on.
+        0, or the exit status of a study that was stopped and can go on.
 
     Raises:
-        RuntimeError: another study is at work in the directory. ValueError: an option that cannot be.
+        RuntimeError: something failed, no report is there, or another study is at work in the directory. ValueError: an option that cannot be.
     """
+    stopped = False if options.page_only else _run_missing(options, job, accelerate)
+    page, failed = page_of(command_given(options, job.overrides), options.page or job.directory.page)
+    if page is not None:
+        print(page)
+    elif not stopped:
+        raise RuntimeError(f"no report is there; see {job.directory.logs}.")
+    if stopped:
+        print("evenhand study: stopped; run the same command again to go on.", file=sys.stderr)
+        return REQUEUE_EXIT_CODE
+    if failed:
+        raise RuntimeError(failed)
+    return 0
+
+
+def _run_missing(options: argparse.Namespace, job: Job, accelerate: str | None) -> bool:
+    """Whether it was stopped and can go on."""
     folder = job.directory.path
     jobs = jobs_at_a_time(options, accelerate)
     launcher = make_launcher(options.launcher, folder, REQUEUE_EXIT_CODE, jobs=jobs, slurm=options.slurm)
@@ -49,7 +68,7 @@ def run_missing(options: argparse.Namespace, job: Job, accelerate: str | None) -
         return job.run(launcher)
 
 
-def take_over_reports(archive: Path, wanted: Iterable[str], directory: ReportsDirectory) -> int:
+def take_over_reports(archive: Path, wanted: Iterable[str], directory: ReportDirectory) -> int:
     """Keep those reports of an archive whose keys are ``wanted``; how many there were."""
     wanted = set(wanted)
     taken = {key: report for key, report in read_archive(archive).items() if key in wanted}

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 from evenhand.evaluation import glue_data
 from evenhand.evaluation.grouped_data import mnli_hans, qqp_paws
-from evenhand.evaluation.grouped_data.registry import default_settings
+from evenhand.evaluation.grouped_data.registry import PLANTED_GLUE, default_settings
 from evenhand.evaluation.groups import is_local_path
 from evenhand.launch.doctor import Finding
 from evenhand.launch.hub_cache import HubDataset
 from evenhand.launch.recipe_needs import caches, local_path, model_needed, on_the_hub, packages_needed
 from evenhand.launch.task_recipe import WORDS, TaskRecipe, TaskStudentSection, named_settings
-
-_GLUE = ("sst2", "cola", "mrpc", "rte", "qnli", "wnli", "qqp", "mnli")
 
 
 def task_needs(recipe: TaskRecipe) -> list[Finding]:
@@ -63,7 +61,7 @@ def _copy(settings: Mapping[str, object]) -> HubDataset:
 
 
 _ON_THE_HUB: dict[tuple[str, str], Callable[[Mapping[str, object]], HubDataset]] = {
-    **{(task, "path"): lambda settings, task=task: _glue(task) for task in _GLUE},
+    **{(task, "path"): lambda settings, task=task: _glue(task) for task in PLANTED_GLUE},
     ("mnli_hans", "path"): lambda settings: _glue("mnli"),
     ("mnli_hans", "hans_path"): lambda settings: HubDataset(mnli_hans.HUB_NAME, revision=mnli_hans.HUB_REVISION),
     ("qqp_paws", "path"): lambda settings: _glue("qqp"),

@@ -33,6 +33,10 @@ from evenhand.trainer.randomness import derive_seed
 from evenhand.trainer.teacher import load_tokenizer, resolve_model_path
 
 TEXT_FAMILIES = ("bert", "distilbert", "roberta", "t5")
+_T5_INITIALISATION = 0.05
+"""A new T5's weights times this. As published, its embeddings have deviation 1, for Adafactor, whose steps are in proportion to a weight. AdamW's
+are not: with 1, a small T5 that was trained on SST-2 with a planted phrase (800 steps, one seed) had learnt the phrase alone; with this, it was right on
+.74 of the held-out examples that the phrase misleads on."""
 IMAGE_FAMILIES = ("vit", "resnet")
 _CLASSES = {TEXT: AutoModelForSequenceClassification, IMAGE: AutoModelForImageClassification}
 
@@ -265,7 +269,7 @@ def classifier_config(
     return T5Config(
         d_model=shape.width, d_kv=shape.width // shape.heads, d_ff=inner, num_layers=shape.layers, num_decoder_layers=shape.layers,
         num_heads=shape.heads, dropout_rate=shape.dropout, classifier_dropout=shape.dropout, eos_token_id=end,
-        decoder_start_token_id=tokenizer.pad_token_id, **words,
+        decoder_start_token_id=tokenizer.pad_token_id, initializer_factor=_T5_INITIALISATION, **words,
     )  # fmt: skip
 
 

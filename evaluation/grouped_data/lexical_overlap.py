@@ -17,6 +17,7 @@ import yaml
 from datasets import ClassLabel, Dataset, Features, Value
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData, group_facts
+from evenhand.evaluation.grouped_data.subsets import check_numbers
 from evenhand.evaluation.measure_data import content_sha256
 
 LABELS = ("entailment", "non-entailment")
@@ -176,6 +177,7 @@ def load_lexical_overlap(
     Raises:
         ValueError: a setting out of its range.
     """
+    check_numbers(strength=strength, n_train=n_train, n_validation=n_validation, n_test=n_test, seed=seed)
     if not 0.5 <= strength <= 1:
         raise ValueError(f"strength must lie between 0.5 (chance) and 1, not {strength}")
     if grouping not in GROUPINGS:

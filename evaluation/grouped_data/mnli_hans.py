@@ -55,7 +55,7 @@ def load_mnli_hans(
         FileNotFoundError: data that are not there.
         ValueError: a file that cannot be read, or a setting out of its range.
     """
-    check_max_examples(max_examples)
+    check_max_examples(max_examples, ("train", "validation", "test", "hans"))
     hans, hans_source = _hans(hans_path, limit_of(max_examples, "hans"))
     splits, aligned, data = pairs_with_overlap(
         "mnli",

@@ -53,7 +53,7 @@ def load_qqp_paws(
         FileNotFoundError: data that are not there.
         ValueError: a file that cannot be read, or a setting out of its range.
     """
-    check_max_examples(max_examples)
+    check_max_examples(max_examples, ("train", "validation", "test", "paws"))
     paws, paws_source = _paws(paws_path, limit_of(max_examples, "paws"))
     splits, aligned, data = pairs_with_overlap(
         "qqp",

@@ -9,10 +9,12 @@ from importlib import import_module
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData
 
+PLANTED_GLUE = ("sst2", "cola", "mrpc", "rte", "qnli", "wnli", "qqp", "mnli")
+"""GLUE tasks in which a shortcut is planted."""
 _LOADERS = {
     "digits": "drawn_digits:load_digits",
     "mnist": "drawn_digits:load_mnist",
-    **dict.fromkeys(("sst2", "cola", "mrpc", "rte", "qnli", "wnli", "qqp", "mnli"), "planted_glue:load_planted_glue"),
+    **dict.fromkeys(PLANTED_GLUE, "planted_glue:load_planted_glue"),
     "lexical_overlap": "lexical_overlap:load_lexical_overlap",
     "mnli_hans": "mnli_hans:load_mnli_hans",
     "qqp_paws": "qqp_paws:load_qqp_paws",

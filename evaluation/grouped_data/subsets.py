@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 SUBSET_SEED = 0
 
 
-def check_max_examples(max_examples: int | Mapping[str, int] | None, splits: Sequence[str] | None = None) -> None:
+def check_max_examples(max_examples: int | Mapping[str, int] | None, splits: Sequence[str]) -> None:
     """Raise ValueError unless it is None, a positive number, or split → a positive number.
 
     Args:
         max_examples: the setting.
-        splits: those that can be limited; another name is refused. None: any name is taken, and one that no split has does
-            nothing.
+        splits: those that can be limited; another name is refused.
     """
-    unknown = [s for s in max_examples if s not in splits] if isinstance(max_examples, Mapping) and splits else []
+    unknown = [s for s in max_examples if s not in splits] if isinstance(max_examples, Mapping) else []
     if unknown:
         raise ValueError(f"max_examples: {unknown[0]!r} is none of the splits that can be limited, {', '.join(splits)}")
     numbers = max_examples.values() if isinstance(max_examples, Mapping) else (max_examples,)
@@ -37,12 +36,12 @@ def limit_of(max_examples: int | Mapping[str, int] | None, split: str) -> int | 
 
 
 def check_numbers(**settings: object) -> None:
-    """Raise ValueError for a setting that is no number; ``seed`` must be a whole one.
+    """Raise ValueError for a setting that is no number; ``seed`` and ``n_…`` must be whole ones.
 
     A recipe can hold anything, and comparing a text with a number ends in a TypeError.
     """
     for name, value in settings.items():
-        whole = name == "seed"
+        whole = name == "seed" or name.startswith("n_")
         if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
             raise ValueError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
 

@@ -54,7 +54,7 @@ def make_cell(
         except Exception as error:
             traceback.print_exc()
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            directory.mark_failed(model, reason, log)
+            directory.mark_failed(model.key, log, name=model.name, reason=reason)
             failed.append(model)
     return failed
 

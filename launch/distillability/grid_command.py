@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from functools import partial
 from pathlib import Path
 
 from evenhand.launch.distillability.grid_directory import GridDirectory
 from evenhand.launch.distillability.grid_file import load_grid
 from evenhand.launch.distillability.grid_job import GridJob
 from evenhand.launch.distillability.results import keep_beside, results_of
-from evenhand.launch.study_options import command_given, environment_of_runs, jobs_at_a_time
-from evenhand.launch.study_work import run_missing, take_over_reports
-from evenhand.trainer.stop_signals import REQUEUE_EXIT_CODE
+from evenhand.launch.study_options import environment_of_runs, jobs_at_a_time
+from evenhand.launch.study_work import make_and_show, take_over_reports
 
 
 def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
@@ -41,31 +40,21 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
 
         print_grid_plan(job, jobs_at_a_time(options, None))
         return 0
-    return _work(options, job)
+    return make_and_show(options, job, None, partial(_page, job))
 
 
-def _work(options: argparse.Namespace, job: GridJob) -> int:
+def _page(job: GridJob, command: str, folder: Path) -> tuple[Path | None, str]:
     from evenhand.launch.distillability.page.distillability_page import write_page
 
-    stopped = False
-    if not options.page_only:
-        stopped = run_missing(options, job, None)
-    results = results_of(job, command_given(options, job.overrides))
-    if results.reports:
-        page = write_page(results, options.page or job.directory.page)
+    results = results_of(job, command)
+    page = write_page(results, folder) if results.reports else None
+    if page is not None:
         keep_beside(page.parent, results)
-        print(page)
-    elif not stopped:
-        raise RuntimeError(f"no report is there; see {job.directory.logs}.")
-    if stopped:
-        print("evenhand study: stopped; run the same command again to go on.", file=sys.stderr)
-        return REQUEUE_EXIT_CODE
-    failed = {model.key: model for model in job.missing() if job.directory.failure(model.key)}
-    if failed:
-        first = next(iter(failed.values()))
-        reason = job.directory.failure(first.key)["reason"]
-        raise RuntimeError(
-            f"{len(failed)} models could not be made, the first {first.task}, {first.method}, seed {first.seed}, {first.name}: {reason} "
-            f"Logs in {job.directory.logs}."
-        )
-    return 0
+    failed = [model for model in job.missing() if job.directory.failure(model.key)]
+    if not failed:
+        return page, ""
+    first = failed[0]
+    return page, (
+        f"{len({model.key for model in failed})} models could not be made, the first {first.task}, {first.method}, seed {first.seed}, {first.name}: "
+        f"{job.directory.failure(first.key)['reason']} Logs in {job.directory.logs}."
+    )

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from evenhand.evaluation import EvaluationReport
 from evenhand.launch.distillability.models import GridModel
-from evenhand.launch.run_directory import RunDirectory, write_json
+from evenhand.launch.report_directory import ReportDirectory
+from evenhand.launch.run_directory import RunDirectory
 
 _SHOWN = 12
 """Digits of a key in a folder's name."""
 
 
-class GridDirectory:
-    """The directory of one study at one scale; it can be moved between runs.
-
-    Args:
-        path: of the directory, which need not exist: nothing is made before there is something to write.
-    """
+class GridDirectory(ReportDirectory):
+    """With a run directory for each model, and what bias-only and identification models predicted."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()
-        self.models, self.reports = self.path / "models", self.path / "reports"
-        self.logs, self.failed, self.page = self.path / "logs", self.path / "failed", self.path / "page"
-        self.store = self.path / "bias_models"
+        super().__init__(path)
+        self.models, self.store = self.path / "models", self.path / "bias_models"
 
     def run(self, model: GridModel) -> RunDirectory:
         """Run directory of a model."""
@@ -55,32 +48,3 @@ class GridDirectory:
                 if model.teacher is not None:
                     taught_by.add(model.teacher)
         return chosen[::-1]
-
-    def report_file(self, key: str) -> Path:
-        """Where the report with this key lies or will lie."""
-        return self.reports / f"{key}.json"
-
-    def has_report(self, key: str) -> bool:
-        return self.report_file(key).is_file()
-
-    def report(self, key: str) -> EvaluationReport:
-        return EvaluationReport.load(self.report_file(key))
-
-    def mark_failed(self, model: GridModel, reason: str, log: str) -> None:
-        """Remember that a model could not be made or measured.
-
-        Args:
-            reason: one line.
-            log: name of the log file.
-        """
-        self.failed.mkdir(parents=True, exist_ok=True)
-        write_json(self.failed / f"{model.key}.json", {"name": model.name, "reason": reason, "log": log})
-
-    def forget_failure(self, key: str) -> None:
-        """It is tried again."""
-        (self.failed / f"{key}.json").unlink(missing_ok=True)
-
-    def failure(self, key: str) -> dict[str, str] | None:
-        """``reason`` and ``log`` of a model that could not be made, None where that is not known to have happened."""
-        file = self.failed / f"{key}.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -89,7 +89,7 @@ class GridJob:
             log = lost.get(_name(_cell(model)))
             unknown = not self.directory.has_report(model.key) and self.directory.failure(model.key) is None
             if log is not None and unknown:
-                self.directory.mark_failed(model, "its cell ended before", log.name)
+                self.directory.mark_failed(model.key, log.name, name=model.name, reason="its cell ended before")
 
     def _run(self, cell: Cell, missing: Sequence[GridModel]) -> Run:
         words = ("-m", "evenhand.launch.distillability.cell", self.file, self.grid.scale, str(self.directory.path))

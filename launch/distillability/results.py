@@ -11,7 +11,6 @@ from evenhand.launch.distillability.grid import Grid
 from evenhand.launch.distillability.grid_job import GridJob
 from evenhand.launch.distillability.models import all_models
 from evenhand.launch.study.report_archive import ARCHIVE, read_archive, write_archive
-from evenhand.model_cards.published_report import without_machine_paths
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ def results_of(job: GridJob, command: str) -> GridResults:
     directory, reports, failed = job.directory, {}, {}
     for key in dict.fromkeys(model.key for model in job.models):
         if directory.has_report(key):
-            # what leaves the machine with the page; the page is made of it too, so that it can be made again from there
-            reports[key] = EvaluationReport(without_machine_paths(directory.report(key).to_dict()))
+            reports[key] = directory.published_report(key)
         elif failure := directory.failure(key):
             failed[key] = {"reason": failure["reason"], "log": failure["log"]}
     return GridResults(job.grid, reports, failed, command)

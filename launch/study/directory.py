@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from evenhand.evaluation import EvaluationReport
+from evenhand.launch.report_directory import ReportDirectory
 from evenhand.launch.run_directory import RunDirectory, write_json
 from evenhand.launch.study.cells import SHOWN, teacher_key
 from evenhand.launch.study.study_file import ORIGINAL, Study
@@ -29,18 +29,12 @@ def kept_name(study: Study, name: str, seed: int) -> str:
     return f"{name}-{teacher_key(study, name, seed)}"
 
 
-class StudyDirectory:
-    """The directory of one study at one scale; it can be moved between runs.
-
-    Args:
-        path: of the directory, which need not exist: nothing is made before there is something to write.
-    """
+class StudyDirectory(ReportDirectory):
+    """With teachers, the cells and cohorts in which students are trained, and links to the students."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()
-        self.cells, self.cohorts = self.path / "cells", self.path / "cohorts"
-        self.reports, self.logs, self.failed = self.path / "reports", self.path / "logs", self.path / "failed"
-        self.cache, self.page = self.path / "cache", self.path / "page"
+        super().__init__(path)
+        self.cells, self.cohorts, self.cache = self.path / "cells", self.path / "cohorts", self.path / "cache"
         self.rates_file, self.links = self.path / "rates.json", self.path / "students"
 
     def teacher(self, study: Study, name: str, seed: int) -> Path:
@@ -59,16 +53,6 @@ class StudyDirectory:
     def planted(self, study: Study, seed: int) -> Path:
         """Folder of a seed's planted corpus."""
         return self.teacher(study, ORIGINAL, seed) / "planted"
-
-    def report_file(self, key: str) -> Path:
-        """Where the report with this key lies or will lie."""
-        return self.reports / f"{key}.json"
-
-    def has_report(self, key: str) -> bool:
-        return self.report_file(key).is_file()
-
-    def report(self, key: str) -> EvaluationReport:
-        return EvaluationReport.load(self.report_file(key))
 
     def students(self) -> dict[str, RunDirectory]:
         """Finished students by their key, of all cells that were ever begun here."""
@@ -132,13 +116,3 @@ class StudyDirectory:
             if folder.is_dir() and not all(done):
                 found[file.parent.name] = cell["seed"], students
         return found
-
-    def mark_failed(self, key: str, arm: str, seed: int, log: Path) -> None:
-        """Remember that a student could not be made."""
-        self.failed.mkdir(parents=True, exist_ok=True)
-        write_json(self.failed / f"{key}.json", {"arm": arm, "seed": seed, "log": log.name})
-
-    def failure(self, key: str) -> str | None:
-        """Name of the log of a student that could not be made, None where that is not known to have happened."""
-        file = self.failed / f"{key}.json"
-        return json.loads(file.read_text(encoding="utf-8"))["log"] if file.is_file() else None

@@ -68,7 +68,7 @@ class StudyJob:
         """
         missing = self.missing()
         for key in missing.values():
-            (self.directory.failed / f"{key}.json").unlink(missing_ok=True)
+            self.directory.forget_failure(key)
         stopped, lost = self._teachers(launcher, missing)
         if stopped:
             return True
@@ -179,7 +179,8 @@ class StudyJob:
         for (arm, seed), key in missing.items():
             if directory.teacher_path(study, study.arms[arm].teacher, seed) is None:
                 lost.add((arm, seed))
-                directory.mark_failed(key, arm, seed, runs[seed if study.settings.planted is not None else 0].log)
+                log = runs[seed if study.settings.planted is not None else 0].log
+                directory.mark_failed(key, log.name, arm=arm, seed=seed)
         return False, lost
 
     def _cell_run(self, cell: Cell) -> Run:
@@ -230,7 +231,7 @@ class StudyJob:
             return True
         for (arm, seed), log in logs.items():
             if not self.directory.has_report(self.wanted[arm, seed]):
-                self.directory.mark_failed(self.wanted[arm, seed], arm, seed, log)
+                self.directory.mark_failed(self.wanted[arm, seed], log.name, arm=arm, seed=seed)
         return False
 
     def _alone(self, student: Student) -> Run:

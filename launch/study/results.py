@@ -53,10 +53,10 @@ def results_of(job: StudyJob, command: str) -> StudyResults:
     for (arm, seed), key in job.wanted.items():
         if directory.has_report(key):
             if key not in loaded:
-                loaded[key] = _published(directory.report(key))
+                loaded[key] = directory.published_report(key)
             reports[arm][seed] = loaded[key]
-        elif log := directory.failure(key):
-            failed[arm, seed] = log
+        elif failure := directory.failure(key):
+            failed[arm, seed] = failure["log"]
     changes = {name: directory.teacher_changes(study, name) for name in study.settings.teachers}
     changes = {name: without_machine_paths(found) for name, found in changes.items() if found}
     return StudyResults(study, reports, failed, changes, planted_strengths(study), command)
@@ -76,8 +76,3 @@ def keep_beside(page: Path, job: StudyJob, results: StudyResults) -> None:
     }
     if known:
         write_json(page / TEACHERS_FILE, known)
-
-
-def _published(report: EvaluationReport) -> EvaluationReport:
-    """What leaves the machine with the page; the page is made of it too, so that it can be made again from there."""
-    return EvaluationReport(without_machine_paths(report.to_dict()))

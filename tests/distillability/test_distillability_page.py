@@ -298,7 +298,7 @@ def test_results_of_a_job_are_the_reports_and_failures_of_its_directory(grid, re
     directory = GridDirectory(tmp_path)
     first, second, *_ = every_model(grid)
     results.reports[first.key].save(directory.report_file(first.key))
-    directory.mark_failed(second, "no room", "cell.log")
+    directory.mark_failed(second.key, "cell.log", reason="no room")
     found = results_of(GridJob(grid, directory, "made_up.yaml"), "evenhand study made_up")
     assert found.reports == {first.key: results.reports[first.key]}
     assert found.failed == {second.key: {"reason": "no room", "log": "cell.log"}}

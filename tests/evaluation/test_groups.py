@@ -26,7 +26,7 @@ from evenhand.evaluation.group_intervals import (
     drop_difference_p_value,
 )
 from evenhand.evaluation.grouped_data import GroupedData
-from evenhand.evaluation.groups import Groups
+from evenhand.evaluation.groups import Groups, split_sha256
 from evenhand.evaluation.groups_comparison import compare_groups
 from evenhand.evaluation.groups_result import GroupsResult
 from evenhand.evaluation.report import EvaluationReport
@@ -261,6 +261,16 @@ def test_a_broken_image_is_refused_by_its_place(tmp_path):
         from evenhand.evaluation.class_predictions import class_predictions
 
         class_predictions(model, processor, rows, np.eye(2), what="test", batch_size=2)
+
+
+def test_damage_inside_an_image_is_named_where_the_examples_are_hashed(tmp_path):
+    path = tmp_path / "a.png"
+    drawn_pictures(1, size=64)[0].save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + content[-12:])
+    rows = image_rows([{"bytes": None, "path": str(path)}], [0], [0])
+    with pytest.raises(ValueError, match=r"a\.png: is a broken image"):
+        split_sha256(rows)
 
 
 def test_a_t5_whose_texts_do_not_end_is_refused_in_one_line(tmp_path):

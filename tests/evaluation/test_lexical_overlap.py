@@ -192,6 +192,8 @@ def test_both_groupings_name_the_same_sides():
         ({"grouping": "side"}, "grouping must be 'heuristic' or 'overlap'"),
         ({"n_test": 2}, "sizes must be at least 8"),
         ({"seed": -3}, "the seed not negative"),
+        ({"strength": "0.9"}, "strength must be a number, not '0.9'"),
+        ({"n_train": 20.5}, r"n_train must be a whole number, not 20\.5"),
     ],
 )
 def test_a_setting_out_of_range_is_one_line(settings, message):

@@ -100,6 +100,10 @@ def test_limits_apply_by_split(mnli):
         "hans": 6,
     }
     assert set(data.group_counts("train").values()) == {2}
+    with pytest.raises(
+        ValueError, match="'flipped' is none of the splits that can be limited, train, validation, test, hans"
+    ):
+        load_grouped_data("mnli_hans", path=mnli, hans_path=mnli, max_examples={"flipped": 12})
 
 
 @pytest.mark.parametrize(

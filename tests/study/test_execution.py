@@ -61,7 +61,7 @@ def test_students_whose_measuring_failed_are_measured_alone_marked_and_never_tra
     assert not any("distill" in command for run in [together, *alone] for command in run.commands)
     assert set(together.outputs) == {job.directory.report_file(key) for key in cell.keys.values()}
     for arm, key in cell.keys.items():
-        assert job.directory.failure(key) == f"{cell.name}-{arm}-measured.log"
+        assert job.directory.failure(key)["log"] == f"{cell.name}-{arm}-measured.log"
     assert {(arm, 0) for arm in cell.keys} <= set(results_of(job, "").failed)
 
 

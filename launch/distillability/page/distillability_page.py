@@ -13,10 +13,8 @@ from evenhand.launch.distillability.page.results_json import SCHEMA, results_jso
 from evenhand.launch.distillability.page.summary import sentences_of, summary_lines
 from evenhand.launch.distillability.page.why_section import why_lines
 from evenhand.launch.distillability.results import GridResults
-from evenhand.launch.page_folder import FIGURES, earlier_pictures, new_page, pictures_of, write_results
+from evenhand.launch.page_folder import FIGURES, earlier_pictures, new_page, pictures_of, write_files
 from evenhand.model_cards.page.html_page import CARD
-from evenhand.model_cards.page.html_page import write_page as write_html
-from evenhand.model_cards.whole_files import write_text
 
 
 def write_page(results: GridResults, folder: str | Path, figures: bool = True) -> Path:
@@ -46,9 +44,7 @@ def write_page(results: GridResults, folder: str | Path, figures: bool = True) -
         for page in measured.tasks.values():
             lines += _task_lines(page, made / FIGURES if figures else None)
         lines += ["All of this, seed by seed, stands in results.json beside this page.", ""]
-        write_results(made, results_json(measured, sentences_of(summary), pictures_of(made)))
-        write_text(made / CARD, "\n".join(lines).rstrip() + "\n")
-        write_html(made)
+        write_files(made, lines, results_json(measured, sentences_of(summary), pictures_of(made)))
     return folder / CARD
 
 

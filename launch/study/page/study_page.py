@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evenhand.launch.page_folder import FIGURES, earlier_pictures, new_page, pictures_of, write_results
+from evenhand.launch.page_folder import FIGURES, earlier_pictures, new_page, pictures_of, write_files
 from evenhand.launch.study.page.arms_tables import printed_mismatches, section_tables
 from evenhand.launch.study.page.diagnostics_section import other_settings_lines, spread_lines
 from evenhand.launch.study.page.drawn_words import drawn_words_lines
@@ -31,8 +31,6 @@ from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.study_file import Section
 from evenhand.model_cards.escaping import markdown, one_line
 from evenhand.model_cards.page.html_page import CARD
-from evenhand.model_cards.page.html_page import write_page as write_html
-from evenhand.model_cards.whole_files import write_text
 
 
 def write_page(results: StudyResults, folder: str | Path, figures: bool = True) -> Path:
@@ -60,9 +58,7 @@ def write_page(results: StudyResults, folder: str | Path, figures: bool = True) 
         summary = summary_lines(measured)
         lines = _lines(measured, summary, made / FIGURES if figures else None)
         sentences = [line[2:] for line in summary if line.startswith("- ")]
-        write_results(made, results_json(measured, sentences, pictures_of(made)))
-        write_text(made / CARD, "\n".join(lines).rstrip() + "\n")
-        write_html(made)
+        write_files(made, lines, results_json(measured, sentences, pictures_of(made)))
     return folder / CARD
 
 
