@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,8 +18,6 @@ from evenhand.evaluation.label_names import label_matrix, model_labels
 from evenhand.evaluation.measure_data import check_settings
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from evenhand.evaluation.grouped_data import GroupedData
 
 NEVER_BY_DEFAULT = ("train", "validation")
@@ -109,7 +105,7 @@ class Groups:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the examples of each split, with their labels and groups."""
-        return {name: split_sha256(self.grouped.splits[name]) for name in self.split_names}
+        return {name: self.grouped.sha256(name) for name in self.split_names}
 
     def settings(self) -> dict[str, object]:
         """What a result of this evaluator is filed under in a report; the data are read and checked here."""
@@ -192,36 +188,3 @@ class Groups:
 def is_local_path(setting: str, value: object) -> bool:
     """Whether a setting of data with groups says where files of one's own lie."""
     return (setting in ("path", "files") or setting.endswith("_path")) and value != "hub"
-
-
-def split_sha256(rows: Dataset) -> str:
-    """Hash of the examples in their order: texts or pixels, names of labels and of groups.
-
-    Pixels are those of the decoded image, so it does not depend on the file format.
-
-    Raises:
-        ValueError, FileNotFoundError: an image that cannot be decoded, with its name.
-    """
-    from evenhand.evaluation.grouped_data.image_files import naming_broken_images  # needs datasets, slow to import
-
-    digest = hashlib.sha256()
-    with naming_broken_images(rows) if "image" in rows.column_names else nullcontext():
-        for record in _records(rows):
-            digest.update(json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n")
-    return digest.hexdigest()
-
-
-def _records(rows: Dataset) -> Iterator[list]:
-    """What is hashed of each example."""
-    inputs = [name for name in ("text", "text_pair", "image") if name in rows.column_names]
-    names = {column: rows.features[column].names for column in ("label", "group")}
-    for row in rows.select_columns([*inputs, "label", "group"]):
-        record = [names[column][row[column]] for column in ("label", "group")]
-        for name in inputs:
-            if name != "image":
-                record.append(row[name])
-                continue
-            pixels = np.asarray(row[name])
-            record += [getattr(row[name], "mode", None), list(pixels.shape), str(pixels.dtype)]
-            record.append(hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest())
-        yield record

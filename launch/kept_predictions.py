@@ -13,7 +13,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
-from evenhand.evaluation.groups import split_sha256
+from evenhand.evaluation.grouped_data.split_hash import split_sha256
 from evenhand.launch.run_directory import write_json
 from evenhand.trainer.debiasing.method import Fit, Predictor
 

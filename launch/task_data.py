@@ -13,7 +13,7 @@ from accelerate import PartialState
 from evenhand.evaluation.grouped_data import GroupedData, load_grouped_data
 from evenhand.evaluation.grouped_data.augmentation import SOURCE, augment
 from evenhand.evaluation.grouped_data.columns import numbers
-from evenhand.evaluation.groups import split_sha256
+from evenhand.evaluation.grouped_data.split_hash import split_sha256
 from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.task_recipe import TaskRecipe, named_settings
 from evenhand.trainer.bias_models import bias_model, with_bias_log_probs
@@ -43,8 +43,7 @@ class TaskData:
     @cached_property
     def sha256(self) -> dict[str, str]:
         """Hashes of the ``train`` and ``validation`` splits as published or planted, before any augmentation; every image is decoded."""
-        splits = {TRAIN: self.grouped.splits[TRAIN], HELD_OUT: self.held_out}
-        return {name: split_sha256(rows) for name, rows in splits.items() if rows is not None}
+        return {name: self.grouped.sha256(name) for name in (TRAIN, HELD_OUT) if name in self.grouped.splits}
 
 
 def load_task_data(recipe: TaskRecipe) -> TaskData:

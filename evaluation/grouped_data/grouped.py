@@ -10,6 +10,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 
 from evenhand.evaluation.grouped_data.columns import numbers
+from evenhand.evaluation.grouped_data.split_hash import split_sha256
 
 KINDS = ("text", "image")
 
@@ -48,6 +49,7 @@ class GroupedData:
     merged_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
     same_examples: Mapping[str, str] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -125,6 +127,16 @@ class GroupedData:
         names = self.group_names(split)
         counts = np.bincount(self._numbers(split, "group"), minlength=len(names))
         return dict(zip(names, counts.tolist(), strict=True))
+
+    def sha256(self, split: str) -> str:
+        """Hash of a split's examples, their labels and groups (`split_sha256`); every image is decoded, once for all calls.
+
+        Raises:
+            ValueError: no such split, or an image that cannot be decoded. FileNotFoundError: one whose file is gone.
+        """
+        if split not in self._hashes:
+            self._hashes[split] = split_sha256(self._split(split))
+        return self._hashes[split]
 
     def side_counts(self, split: str) -> dict[bool | None, int]:
         """Examples in the split that are bias-aligned (True), bias-conflicting (False) and neither (None)."""

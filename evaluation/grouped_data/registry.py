@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData
@@ -24,6 +25,8 @@ _LOADERS = {
     "planted": "planted_table:load_planted_table",
 }
 """Name → module and function, loaded on first use; a function with an argument ``task`` is given the name."""
+_kept: dict[tuple[str, str], GroupedData] | None = None
+"""Inside `loaded_once`, the data that were loaded last by their name and settings; outside None."""
 
 
 def grouped_data_names() -> tuple[str, ...]:
@@ -46,6 +49,29 @@ def load_grouped_data(name: str, **settings) -> GroupedData:
         near = difflib.get_close_matches(str(name), _LOADERS, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"there are no data with groups named {name!r}; {hint}The names are {', '.join(_LOADERS)}")
+    wanted = (name, repr(sorted(settings.items())))
+    if _kept and wanted in _kept:
+        return _kept[wanted]
+    data = _loaded(name, settings)
+    if _kept is not None:
+        _kept.clear()
+        _kept[wanted] = data
+    return data
+
+
+@contextmanager
+def loaded_once() -> Iterator[None]:
+    """Inside, what was loaded last is not loaded again: for a process that trains and measures many models on the same files, which must stay
+    as they are meanwhile."""
+    global _kept
+    before, _kept = _kept, {}
+    try:
+        yield
+    finally:
+        _kept = before
+
+
+def _loaded(name: str, settings: dict) -> GroupedData:
     load = _loader(name)
     known = _settings(load)
     given = {"task": name} if known.pop("task", False) else {}

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Collection
 from functools import partial
 
+from evenhand.evaluation.grouped_data.registry import loaded_once
 from evenhand.launch.distillability.grid import Grid
 from evenhand.launch.distillability.grid_directory import GridDirectory
 from evenhand.launch.distillability.grid_file import load_grid
@@ -111,7 +112,8 @@ def main(argv: list[str] | None = None) -> int:
         models = models_of(grid, options.task, options.method, options.seed)
         with one_after_the_other(directory.models / name):
             again = {model.key for model in directory.to_make(_of_all_methods(grid, options.task, options.seed))}
-            failed = make_cell(models, directory, f"{name}.log", again)
+            with loaded_once():
+                failed = make_cell(models, directory, f"{name}.log", again)
         if failed:
             raise RuntimeError(f"{len(failed)} of {len(models)} models could not be made: {failed[0].name} and others.")
         return 0

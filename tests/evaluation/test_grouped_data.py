@@ -5,8 +5,10 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from evenhand.evaluation.grouped_data import GroupedData, grouped_data_names, load_grouped_data
+from evenhand.evaluation.grouped_data import grouped as grouped_module
 from evenhand.evaluation.grouped_data.columns import joined, numbers, of_table, table_of, with_columns
 from evenhand.evaluation.grouped_data.grouped import group_facts
+from evenhand.evaluation.grouped_data.registry import loaded_once
 from evenhand.evaluation.grouped_data.subsets import stratified_parts, stratified_subset
 
 GROUPS = ["yes × own", "yes × other", "no × own", "no × other"]
@@ -133,6 +135,20 @@ def test_every_name_has_a_loader_with_settings():
     for name in grouped_data_names():
         with pytest.raises(ValueError, match=f"^{name}: has no setting 'no_such_setting'"):
             load_grouped_data(name, no_such_setting=1)
+
+
+def test_data_are_loaded_and_hashed_once_where_that_is_asked_for(monkeypatch):
+    settings = {"name": "lexical_overlap", "n_train": 8, "n_validation": 8, "n_test": 8}
+    hashed, plain = [], grouped_module.split_sha256
+    monkeypatch.setattr(grouped_module, "split_sha256", lambda rows: hashed.append(len(rows)) or plain(rows))
+    with loaded_once():
+        first = load_grouped_data(**settings)
+        assert load_grouped_data(**settings) is first
+        assert first.sha256("train") == first.sha256("train") == plain(first.splits["train"]) and hashed == [8]
+        other = load_grouped_data(**settings, seed=1)
+        assert other is not first and other.sha256("train") != first.sha256("train")
+        assert load_grouped_data(**settings) is not first  # the last is kept, not all
+    assert load_grouped_data(**settings) is not load_grouped_data(**settings)
 
 
 def test_a_part_holds_each_stratum_in_its_share_and_in_order():

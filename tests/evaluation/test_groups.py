@@ -26,7 +26,8 @@ from evenhand.evaluation.group_intervals import (
     drop_difference_p_value,
 )
 from evenhand.evaluation.grouped_data import GroupedData
-from evenhand.evaluation.groups import Groups, split_sha256
+from evenhand.evaluation.grouped_data.split_hash import split_sha256
+from evenhand.evaluation.groups import Groups
 from evenhand.evaluation.groups_comparison import compare_groups
 from evenhand.evaluation.groups_result import GroupsResult
 from evenhand.evaluation.report import EvaluationReport
@@ -323,8 +324,6 @@ def test_other_examples_are_not_compared(tmp_path):
 
 
 def test_the_hash_tells_texts_labels_groups_and_pixels_apart():
-    from evenhand.evaluation.groups import split_sha256
-
     texts, labels, groups = toy_texts()
     plain = split_sha256(text_rows(texts, labels, groups))
     assert plain == split_sha256(text_rows(texts, labels, groups))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from evenhand.evaluation.grouped_data import load_grouped_data
+from evenhand.evaluation.grouped_data import grouped, load_grouped_data
 from evenhand.launch import task_data
 from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.planted_tokenizer import build_tokenizer
@@ -252,8 +252,8 @@ def test_the_examples_that_remedies_made_copies_of_decide_folds_and_keys_and_are
 
 def test_the_training_split_is_hashed_once(tmp_path, monkeypatch):
     """Hashing decodes every image."""
-    hashed, plain = [], task_data.split_sha256
-    monkeypatch.setattr(task_data, "split_sha256", lambda rows: hashed.append(len(rows)) or plain(rows))
+    hashed, plain = [], grouped.split_sha256
+    monkeypatch.setattr(grouped, "split_sha256", lambda rows: hashed.append(len(rows)) or plain(rows))
     colours = {"method": "product_of_experts", "bias_model": {"kind": "mean_colours"}}
     distill_task(recipe(debiasing=colours), tmp_path / "run")
     assert hashed == [60, 30]  # training and validation
