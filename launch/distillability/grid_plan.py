@@ -58,7 +58,8 @@ class TaskPlan:
         seconds: of these trainings, and of measuring the missing models on the splits.
         disk: bytes of the missing models.
         slowed: the most that a timing was slowed down.
-        unknown: names of methods whose further trainings (identification runs, bias-only models that train) are not in ``seconds``.
+        untimed: what is not in ``seconds``: further trainings of methods by name (identification runs, bias-only models that train), and looking
+            inside models.
     """
 
     name: str
@@ -68,7 +69,7 @@ class TaskPlan:
     seconds: float
     disk: int
     slowed: float
-    unknown: tuple[str, ...]
+    untimed: tuple[str, ...]
 
 
 def print_grid_plan(job: GridJob, at_a_time: int) -> None:
@@ -108,9 +109,8 @@ def plan_lines(job: GridJob, plans: Sequence[TaskPlan], at_a_time: int, machine:
     if at_a_time > 1:
         lines.append(f"{shown_time(seconds / at_a_time)} with {at_a_time} at a time.")
     lines.append(f"Disk: {shown_bytes(sum(plan.disk for plan in plans))} for the models.")
-    unknown = sorted({name for plan in plans for name in plan.unknown})
-    if unknown:
-        lines.append(f"Not in these times: further trainings of {', '.join(unknown)} before their own.")
+    untimed = sorted({what for plan in plans for what in plan.untimed})
+    lines.append(f"Not in these times: {', '.join(['start-up and loading the data', *untimed])}.")
     slowed = max((plan.slowed for plan in plans), default=1.0)
     if slowed >= BUSY:
         lines.append(
@@ -127,7 +127,7 @@ def _task_plan(name: str, models: Sequence[GridModel], missing: Iterable[GridMod
     data = load_task_data(models[0].recipe)
     examples = sum(len(rows) for split, rows in data.grouped.splits.items() if split not in ("train", "validation"))
     timer = _Timer(name, models, data, file)
-    steps, seconds, disk, slowed, unknown = 0, 0.0, 0, 1.0, set()
+    steps, seconds, disk, slowed, untimed = 0, 0.0, 0, 1.0, set()
     for model in wanted:
         one, rungs = timer.of(model), len(model.recipe.ladder)
         own = _steps(model, data)
@@ -136,8 +136,10 @@ def _task_plan(name: str, models: Sequence[GridModel], missing: Iterable[GridMod
         disk += 4 * one.parameters
         slowed = max(slowed, one.slowed)
         if model.recipe.debiasing.method == "jtt" or model.recipe.debiasing.bias_model.get("kind") == "few_sample":
-            unknown.add(model.method)
-    return TaskPlan(name, len(models), len(wanted), steps, seconds, disk, slowed, tuple(sorted(unknown)))
+            untimed.add(f"further trainings of {model.method}")
+        if model.why:
+            untimed.add(f"looking inside the models of {name}")
+    return TaskPlan(name, len(models), len(wanted), steps, seconds, disk, slowed, tuple(sorted(untimed)))
 
 
 def _steps(model: GridModel, data: TaskData) -> int:
