@@ -123,8 +123,8 @@ def test_a_steps_losses_and_gradients_are_those_of_plain_loops_in_float64(
     }
     projection, drift = losses_by_loops(plain, original, sentences, attributes)
     (ALPHA * projection + BETA * drift).backward()
-    assert logged["projection"] == pytest.approx(float(projection), rel=1e-6)
-    assert logged["drift"] == pytest.approx(float(drift), rel=1e-6)
+    assert logged["projection"] == pytest.approx(projection.item(), rel=1e-6)
+    assert logged["drift"] == pytest.approx(drift.item(), rel=1e-6)
     expected = {name: p.grad for name, p in plain.named_parameters() if p.grad is not None}
     assert expected.keys() == step.gradients.keys()
     size = max(float(g.abs().max()) for g in expected.values())
@@ -140,8 +140,8 @@ def test_the_dev_loss_is_the_loss_of_the_model_with_its_own_vectors(make_model, 
     model.eval()
     with torch.no_grad():
         projection, drift = losses_by_loops(model, original, sentences, attributes_by_loops(model, sentences))
-    assert measured["eval_projection"] == pytest.approx(float(projection), rel=1e-6)
-    assert measured["eval_drift"] == pytest.approx(float(drift), rel=1e-6)
+    assert measured["eval_projection"] == pytest.approx(projection.item(), rel=1e-6)
+    assert measured["eval_drift"] == pytest.approx(drift.item(), rel=1e-6)
     assert measured["eval_loss"] == pytest.approx(ALPHA * float(projection) + BETA * float(drift), rel=1e-6)
 
 

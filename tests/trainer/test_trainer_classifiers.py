@@ -52,7 +52,7 @@ def test_a_saved_classifier_is_loaded_with_its_head_labels_and_processor(tmp_pat
 
 def test_a_new_t5_begins_with_embeddings_that_adamw_can_move():
     model = new_classifier("t5", LABELS, ClassifierShape(width=64, layers=1), tiny_tokenizer(), seed=1)
-    assert float(model.transformer.shared.weight.std()) == pytest.approx(0.05, rel=0.1)
+    assert model.transformer.shared.weight.std().item() == pytest.approx(0.05, rel=0.1)
 
 
 def test_a_new_head_begins_on_the_body_of_a_checkpoint_whatever_head_it_had(tmp_path):
