@@ -170,8 +170,8 @@ def _distill_here(options: argparse.Namespace) -> int:
 
     from evenhand.launch.distill import distill
     from evenhand.launch.recipe import load_any_recipe
-    from evenhand.launch.task_distill import distill_task
-    from evenhand.launch.task_recipe import TaskRecipe
+    from evenhand.launch.task.distill import distill_task
+    from evenhand.launch.task.recipe import TaskRecipe
 
     recipe = load_any_recipe(options.recipe, options.overrides)
     run = (distill_task if isinstance(recipe, TaskRecipe) else distill)(recipe, options.output_dir)
@@ -379,7 +379,7 @@ def _doctor(options: argparse.Namespace) -> int:
         return doctor()
     from evenhand.launch.evaluate import evaluation_section
     from evenhand.launch.recipe import load_any_recipe
-    from evenhand.launch.task_recipe import TaskRecipe
+    from evenhand.launch.task.recipe import TaskRecipe
 
     recipe = load_any_recipe(options.recipe, options.overrides)
     if options.settings and isinstance(recipe, TaskRecipe):

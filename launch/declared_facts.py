@@ -8,7 +8,7 @@ from typing import Any
 
 from evenhand.launch.recipe import Recipe
 from evenhand.launch.run_directory import RunDirectory
-from evenhand.launch.task_recipe import TaskRecipe
+from evenhand.launch.task.recipe import TaskRecipe
 from evenhand.model_cards import CardFacts
 from evenhand.model_cards.facts import GATE, is_hub_id
 from evenhand.model_cards.hand_written import read_blocks

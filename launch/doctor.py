@@ -18,7 +18,7 @@ from evenhand.trainer.device_support import computes_bf16, deepspeed_advice, ker
 
 if TYPE_CHECKING:
     from evenhand.launch.recipe import EvaluationSection, Recipe
-    from evenhand.launch.task_recipe import TaskRecipe
+    from evenhand.launch.task.recipe import TaskRecipe
 
 GIB = 2**30
 
@@ -55,8 +55,8 @@ def _needs(recipe: Recipe | TaskRecipe | None, evaluation: EvaluationSection | N
         return []
     # slow to import, as the evaluators are
     from evenhand.launch.recipe_needs import recipe_needs
-    from evenhand.launch.task_needs import task_needs
-    from evenhand.launch.task_recipe import TaskRecipe
+    from evenhand.launch.task.needs import task_needs
+    from evenhand.launch.task.recipe import TaskRecipe
 
     return task_needs(recipe) if isinstance(recipe, TaskRecipe) else recipe_needs(recipe, evaluation)
 

@@ -22,7 +22,7 @@ from evenhand.launch.hub_cache import HubModel
 from evenhand.launch.recipe import EvaluationSection, Recipe, decisive_sections
 from evenhand.launch.recipe_reading import apply_override, build_section, read_packaged_yaml
 from evenhand.launch.run_directory import STORE, RunDirectory, student_of_run, write_json
-from evenhand.launch.task_recipe import ON_THE_TASK, TaskEvaluationSection, TaskRecipe, task_section
+from evenhand.launch.task.recipe import ON_THE_TASK, TaskEvaluationSection, TaskRecipe, task_section
 from evenhand.model_cards.figures.pictures import draw_pictures
 from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
 from evenhand.trainer.teacher import resolve_model_path

@@ -15,7 +15,7 @@ from evenhand.launch.debias_section import DebiasSection
 from evenhand.launch.publish_section import PublishSection
 from evenhand.launch.recipe_reading import apply_override, build_section, read_packaged_yaml, training_fields
 from evenhand.launch.supervision_sections import CounterfactualSection, EqualisationSection
-from evenhand.launch.task_recipe import TASK, TaskRecipe, decisive_task_sections, task_recipe_from_dict
+from evenhand.launch.task.recipe import TASK, TaskRecipe, decisive_task_sections, task_recipe_from_dict
 from evenhand.launch.watch_section import WatchSection
 from evenhand.model_cards.whole_files import write_text
 from evenhand.trainer import DistillationObjective
@@ -184,7 +184,7 @@ def load_recipe(path: str | Path, overrides: typing.Sequence[str] = ()) -> Recip
 
 
 def load_any_recipe(path: str | Path, overrides: typing.Sequence[str] = ()) -> Recipe | TaskRecipe:
-    """As :func:`load_recipe`; one with a section ``task`` is a :class:`~evenhand.launch.task_recipe.TaskRecipe`."""
+    """As :func:`load_recipe`; one with a section ``task`` is a :class:`~evenhand.launch.task.recipe.TaskRecipe`."""
     data = read_packaged_yaml(path, "recipes", "Recipe")
     for override in overrides:
         apply_override(data, override)

@@ -21,8 +21,8 @@ from evenhand.launch.distillability.models import GridModel, models_of
 from evenhand.launch.errors import exit_code
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.launch.study.sole_process import one_after_the_other
-from evenhand.launch.task_distill import distill_task
-from evenhand.launch.task_evaluation import evaluate_task_run
+from evenhand.launch.task.distill import distill_task
+from evenhand.launch.task.evaluation import evaluate_task_run
 from evenhand.trainer.stop_signals import StoppedBySignal
 
 

@@ -63,7 +63,7 @@ class GridTask:
     Args:
         label: as the page prints it.
         question: a sentence.
-        recipe: sections of a :class:`~evenhand.launch.task_recipe.TaskRecipe`, common to all its models; not those that a cell sets itself
+        recipe: sections of a :class:`~evenhand.launch.task.recipe.TaskRecipe`, common to all its models; not those that a cell sets itself
             (``debiasing``, ``teacher``, ``ladder``, ``augmentation``, ``training.seed``).
         sizes: name -> ``student`` section of a model of this size, from the smallest to the largest; laid over the recipe's, value by value.
         teachers, students: names of sizes; all by default.

@@ -16,8 +16,8 @@ from evenhand.launch.distillability.models import DISTILLED, GridModel
 from evenhand.launch.process_group import settings_here
 from evenhand.launch.study.planning.busy_clock import BusyClock, threads_of_runs
 from evenhand.launch.study.planning.rates import BUSY, RatesFile
-from evenhand.launch.task_data import TaskData, load_task_data
-from evenhand.launch.task_student import NewStudent, new_student
+from evenhand.launch.task.data import TaskData, load_task_data
+from evenhand.launch.task.student import NewStudent, new_student
 from evenhand.launch.terminal_table import shown_bytes, shown_time, text_table
 from evenhand.trainer import DistillationArguments, DistillationTrainer
 from evenhand.trainer.classifier_fit import predicted_log_probs

@@ -11,9 +11,9 @@ from evenhand.evaluation.evaluators import EVALUATORS
 from evenhand.evaluation.internals.internals import Internals
 from evenhand.launch.distillability.models import GridModel
 from evenhand.launch.evaluator_settings import configured_evaluator
-from evenhand.launch.task_data import TaskData, load_task_data
-from evenhand.launch.task_recipe import TaskStudentSection, named_settings, task_section
-from evenhand.launch.task_student import new_student
+from evenhand.launch.task.data import TaskData, load_task_data
+from evenhand.launch.task.recipe import TaskStudentSection, named_settings, task_section
+from evenhand.launch.task.student import new_student
 from evenhand.trainer.bias_models import bias_model
 from evenhand.trainer.classifiers import LoadedClassifier
 from evenhand.trainer.debiasing import TrainingFacts, debiasing_method

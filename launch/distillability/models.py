@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from evenhand.launch.distillability.grid import ERM, Grid, GridTask
 from evenhand.launch.recipe_reading import apply_override
-from evenhand.launch.task_recipe import TaskRecipe, task_recipe_from_dict
+from evenhand.launch.task.recipe import TaskRecipe, task_recipe_from_dict
 from evenhand.trainer.classifiers import ClassifierShape
 from evenhand.trainer.debiasing import debiasing_method
 

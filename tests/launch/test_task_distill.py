@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from evenhand.evaluation.grouped_data import grouped, load_grouped_data
-from evenhand.launch import task_data
-from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.planted_tokenizer import build_tokenizer
-from evenhand.launch.task_data import load_task_data, with_bias_model
-from evenhand.launch.task_distill import KEPT, distill_task
-from evenhand.launch.task_recipe import TaskRecipe, task_recipe_from_dict
+from evenhand.launch.task import data as task_data
+from evenhand.launch.task.data import load_task_data, with_bias_model
+from evenhand.launch.task.distill import KEPT, distill_task
+from evenhand.launch.task.kept_predictions import KeptPredictions
+from evenhand.launch.task.recipe import TaskRecipe, task_recipe_from_dict
 from evenhand.trainer.classifier_fit import predicted_log_probs
 from evenhand.trainer.classifiers import ClassifierShape, load_classifier, new_classifier, new_image_processor
 from evenhand.trainer.distillation_trainer import DistillationTrainer

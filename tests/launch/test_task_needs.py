@@ -5,8 +5,8 @@ import pytest
 from evenhand.evaluation.grouped_data import celeba, grouped_data_names, mnli_hans
 from evenhand.evaluation.grouped_data.registry import default_settings
 from evenhand.launch.command import main
-from evenhand.launch.task_needs import task_needs
-from evenhand.launch.task_recipe import task_recipe_from_dict
+from evenhand.launch.task.needs import task_needs
+from evenhand.launch.task.recipe import task_recipe_from_dict
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 
 from evenhand.launch.evaluate import evaluation_section
 from evenhand.launch.recipe import any_recipe_from_dict, load_any_recipe, load_recipe, recipe_from_dict
-from evenhand.launch.task_recipe import TaskRecipe, check_teacher, task_section
+from evenhand.launch.task.recipe import TaskRecipe, check_teacher, task_section
 
 BASE = {"task": {"data": {"name": "digits"}}, "student": {"family": "vit"}}
 

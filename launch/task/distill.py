@@ -10,13 +10,13 @@ from transformers import PreTrainedModel
 from evenhand.evaluation.models import weights_sha256
 from evenhand.launch.circumstances import circumstances
 from evenhand.launch.distill import DEFAULT_TRAINING, checked_arguments
-from evenhand.launch.kept_predictions import KeptPredictions
 from evenhand.launch.process_group import first_process_first, join_processes, settings_here
 from evenhand.launch.run_directory import RunDirectory, require_disk, save_model_folder, write_json
-from evenhand.launch.task_data import TaskData, load_task_data, with_bias_model
-from evenhand.launch.task_facts import BEFORE_FIT, TaskTeacher, task_training_facts
-from evenhand.launch.task_recipe import TaskRecipe, check_teacher, named_settings
-from evenhand.launch.task_student import NewStudent, load_teachers, new_student, taught_by
+from evenhand.launch.task.data import TaskData, load_task_data, with_bias_model
+from evenhand.launch.task.facts import BEFORE_FIT, TaskTeacher, task_training_facts
+from evenhand.launch.task.kept_predictions import KeptPredictions
+from evenhand.launch.task.recipe import TaskRecipe, check_teacher, named_settings
+from evenhand.launch.task.student import NewStudent, load_teachers, new_student, taught_by
 from evenhand.trainer import DistillationTrainer
 from evenhand.trainer.bias_models import bias_model
 from evenhand.trainer.classifier_fit import ClassifierFit, finish

@@ -12,8 +12,8 @@ from evenhand.evaluation.classifiers import number_of_blocks, width_of
 from evenhand.evaluation.models import default_name, weights_sha256
 from evenhand.launch.origins import teacher_origin
 from evenhand.launch.run_directory import RunDirectory
-from evenhand.launch.task_data import TaskData
-from evenhand.launch.task_recipe import TaskRecipe
+from evenhand.launch.task.data import TaskData
+from evenhand.launch.task.recipe import TaskRecipe
 from evenhand.launch.training_facts import TRAINING_SCHEMA, TRAINING_SCHEMA_VERSION
 from evenhand.trainer.debiasing import DebiasingMethod
 from evenhand.trainer.task_objective import TASK_TERMS

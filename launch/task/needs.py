@@ -11,7 +11,7 @@ from evenhand.evaluation.groups import is_local_path
 from evenhand.launch.doctor import Finding
 from evenhand.launch.hub_cache import HubDataset
 from evenhand.launch.recipe_needs import caches, local_path, model_needed, on_the_hub, packages_needed
-from evenhand.launch.task_recipe import WORDS, TaskRecipe, TaskStudentSection, named_settings
+from evenhand.launch.task.recipe import WORDS, TaskRecipe, TaskStudentSection, named_settings
 
 
 def task_needs(recipe: TaskRecipe) -> list[Finding]:

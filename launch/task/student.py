@@ -9,8 +9,8 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from evenhand.launch.planted_tokenizer import build_tokenizer
 from evenhand.launch.run_directory import student_of_run
-from evenhand.launch.task_data import TaskData
-from evenhand.launch.task_recipe import WORDS, TaskRecipe, TaskStudentSection
+from evenhand.launch.task.data import TaskData
+from evenhand.launch.task.recipe import WORDS, TaskRecipe, TaskStudentSection
 from evenhand.trainer.classifiers import (
     IMAGE_FAMILIES,
     LoadedClassifier,

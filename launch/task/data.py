@@ -14,8 +14,8 @@ from evenhand.evaluation.grouped_data import GroupedData, load_grouped_data
 from evenhand.evaluation.grouped_data.augmentation import SOURCE, augment
 from evenhand.evaluation.grouped_data.columns import numbers
 from evenhand.evaluation.grouped_data.split_hash import split_sha256
-from evenhand.launch.kept_predictions import KeptPredictions
-from evenhand.launch.task_recipe import TaskRecipe, named_settings
+from evenhand.launch.task.kept_predictions import KeptPredictions
+from evenhand.launch.task.recipe import TaskRecipe, named_settings
 from evenhand.trainer.bias_models import bias_model, with_bias_log_probs
 from evenhand.trainer.debiasing.method import Fit
 

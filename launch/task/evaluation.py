@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from evenhand.evaluation import EvaluationReport
 from evenhand.launch.evaluate import evaluate_all
 from evenhand.launch.run_directory import RunDirectory
-from evenhand.launch.task_recipe import task_section
+from evenhand.launch.task.recipe import task_section
 
 
 def evaluate_task_run(run: RunDirectory, why: Mapping[str, object] | None = None) -> EvaluationReport:
