@@ -1,5 +1,8 @@
 """What the pictures and the control's sentence of a study's page are given: paired intervals over seeds, and the drawn words."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 from made_up_study import made_up_results, made_up_study, measured_seat
@@ -30,6 +33,22 @@ def test_whiskers_of_the_trade_off_are_over_seeds_and_paired_with_the_baseline(m
     assert points["mixup (proposed)"].quality_interval == pytest.approx((mean - reach, mean + reach))
     for label in ("original", "teacher"):
         assert (points[label].bias_interval, points[label].quality_interval) == (None, None)
+
+
+def test_what_is_not_in_the_trade_off_is_named_with_its_reason(tmp_path_factory, tmp_path):
+    study = made_up_study(tmp_path_factory.mktemp("tiny"), only=["table2"])
+    results = made_up_results(study, measured_seat())
+    reports = {name: dict(of_arm) for name, of_arm in results.reports.items()}
+    for seed in (0, 1, 2):
+        del reports["original"][seed]
+    reports["proposed"] = {3: copy.deepcopy(reports["proposed"][3])}
+    reports["proposed"][3].training["held_out_mlm_loss"]["n_targets"] += 1  # of another text
+    lines = pictures.tradeoff_pictures(MeasuredStudy(dataclasses.replace(results, reports=reports)), tmp_path)
+    said = [line for line in lines if line.startswith("Not in this picture")]
+    assert said == [
+        "Not in this picture, because their loss was taken on other text: *mixup (proposed)*.",
+        "Not in this picture, because the baseline has no student of their seeds yet: *mixup: inputs*, *unrelated pairs* and *fails*.",
+    ]
 
 
 def test_the_words_that_the_control_drew_stand_on_the_page_with_how_much_of_them_is_grammar(measured):

@@ -53,7 +53,9 @@ def evidence(measured: MeasuredStudy, arm: str, against: str | None = None) -> s
     text = (
         f"Δ mean \\|d\\| {difference(both)} over words and seeds, {plural(len(comparison.seeds), 'pair')}{detail(both)}"
     )
-    if alone.verdict in ("better", "worse") and both.verdict == "not distinguishable":
+    if len(comparison.seeds) == 1:
+        text += "; one training of each, so other seeds could say otherwise"
+    elif alone.verdict in _SIDES and (both.verdict not in _SIDES or both.holds is False):
         held = "and after Holm" if alone.holds else "before Holm"
         text += f"; over seeds alone, with these very words, {interval((alone.low, alone.high), digits=3)}, which leaves out 0 ({held})"
     return text if is_core(measured, arm) else f"{text}; exploratory"

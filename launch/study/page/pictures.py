@@ -104,12 +104,17 @@ def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
     if len(points) > 1:
         lines += _tradeoff_picture(points, HELD_OUT_LOSS, folder, "tradeoff_loss.png")
         left_out = [
-            label_of(measured, name)
-            for name, arm in measured.arms.items()
-            if arm.losses() and not losses[name] and arm.same_as is None
+            name for name, arm in measured.arms.items() if arm.losses() and not losses[name] and arm.same_as is None
         ]
-        if left_out:
-            lines += [f"Not in this picture, because their loss was taken on other text: {listed(left_out)}.", ""]
+        seeds = set(measured.arms[measured.study.baseline].reports)
+        unpaired = [name for name in left_out if not seeds & set(measured.arms[name].reports)]
+        for names, why in (
+            ([name for name in left_out if name not in unpaired], "their loss was taken on other text"),
+            (unpaired, "the baseline has no student of their seeds yet"),
+        ):
+            if names:
+                labels = listed([label_of(measured, name) for name in names])
+                lines += [f"Not in this picture, because {why}: {labels}.", ""]
     fine_tuned = [name for name, arm in measured.arms.items() if glue_scores(arm)]
     tasks = glue_tasks(measured, fine_tuned)
     if tasks:
