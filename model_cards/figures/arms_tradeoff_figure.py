@@ -96,8 +96,8 @@ def arms_tradeoff_caption(points: Sequence[ArmPoint], quality: Quality) -> str:
     """What stands under the picture: which side is the better one, and what is drawn of these points."""
     looks = arm_looks([point.role for point in points])
     told = [
-        f"Better quality is to the {'right' if quality.higher_is_better else 'left'}, less association is below: one point an arm, the mean over "
-        "its seeds (their number in brackets). The baseline and the proposed arm are bold, other planned arms in colour."
+        f"Better quality is to the {'right' if quality.higher_is_better else 'left'}, less association is below: one point an arm (its number of "
+        "seeds in brackets), the baseline at its mean, every other where its difference from the baseline, paired by seed, puts it. The baseline and the proposed arm are bold, other planned arms in colour."
     ]
     if any(point.role == "exploratory" for point in points):
         told.append("Hollow circles are exploratory arms.")

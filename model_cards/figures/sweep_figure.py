@@ -13,7 +13,7 @@ from evenhand.model_cards.figures.canvas import STYLES, legend_above, plain, sav
 from evenhand.model_cards.figures.cut_whiskers import draw_level, draw_whisker, limits
 
 SWEEP_CAPTION = (
-    "mean |d| of the six gender tests along the sweep: every seed a small point, the mean of each arm with its interval over words and seeds, the teacher "
+    "mean |d| of the six gender tests along the sweep: every seed that all arms have a small point, the mean of each arm with its interval over words and seeds, the teacher "
     "a dotted line (an arrow: longer than the picture). r is over the arms' means; the interval of an arm says how sure its mean is, not whether two arms differ."
 )
 FEW_SEEDS = 8

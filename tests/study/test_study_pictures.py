@@ -8,15 +8,22 @@ import pytest
 from made_up_study import made_up_results, made_up_study, measured_seat
 from scipy import stats
 
+from evenhand.evaluation.over_seeds import aggregate_results
 from evenhand.launch.study.page import pictures
 from evenhand.launch.study.page.drawn_words import drawn_words_lines
 from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.opening import reading_lines
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def results(tmp_path_factory):
     study = made_up_study(tmp_path_factory.mktemp("tiny"), only=["table2"])
-    return MeasuredStudy(made_up_results(study, measured_seat()))
+    return made_up_results(study, measured_seat())
+
+
+@pytest.fixture(scope="module")
+def measured(results):
+    return MeasuredStudy(results)
 
 
 def test_whiskers_of_the_trade_off_are_over_seeds_and_paired_with_the_baseline(measured):
@@ -35,9 +42,57 @@ def test_whiskers_of_the_trade_off_are_over_seeds_and_paired_with_the_baseline(m
         assert (points[label].bias_interval, points[label].quality_interval) == (None, None)
 
 
-def test_what_is_not_in_the_trade_off_is_named_with_its_reason(tmp_path_factory, tmp_path):
-    study = made_up_study(tmp_path_factory.mktemp("tiny"), only=["table2"])
-    results = made_up_results(study, measured_seat())
+def with_seeds(results, kept):
+    """Results in which some arms have some of their seeds alone."""
+    reports = {
+        name: {seed: of_arm[seed] for seed in kept.get(name, of_arm)} for name, of_arm in results.reports.items()
+    }
+    return dataclasses.replace(results, reports=reports)
+
+
+def test_an_arm_with_fewer_seeds_stands_where_its_paired_difference_puts_it(results):
+    measured = MeasuredStudy(with_seeds(results, {"proposed": [0, 1]}))
+    points = {point.label: point for point in pictures._points(measured, pictures._on_one_text(measured), None)}
+    base, ours = (MeasuredStudy(results).arms[name] for name in ("original", "proposed"))
+    for numbers, found in (("mean_magnitudes", "bias"), ("losses", "quality")):
+        plain, mixed = (getattr(arm, numbers)() for arm in (base, ours))
+        change = np.mean([mixed[seed] - plain[seed] for seed in (0, 1)])
+        assert getattr(points["mixup (proposed)"], found) == pytest.approx(np.mean(list(plain.values())) + change)
+        assert abs(np.mean([mixed[0], mixed[1]]) - np.mean(list(plain.values())) - change) > 1e-3  # not its own mean
+    assert points["mixup (proposed)"].seeds == 2
+
+
+def test_a_sweep_is_drawn_over_the_seeds_that_every_arm_has(tmp_path_factory, tmp_path, monkeypatch):
+    study = made_up_study(tmp_path_factory.mktemp("tiny"), only=["table2", "figure1"])
+    measured = MeasuredStudy(
+        with_seeds(made_up_results(study, measured_seat()), {"depth-1": [1, 2], "depth-2": [2, 0, 1]})
+    )
+    drawn = []
+    monkeypatch.setattr(pictures, "draw_sweep_figure", lambda sweep, path: drawn.append(sweep))
+    pictures.sweep_picture(measured, study.sections[-1], tmp_path)
+    for point in drawn[0].points:
+        arm = measured.arms[f"depth-{point.value}"]
+        assert point.biases == pytest.approx([arm.mean_magnitudes()[seed] for seed in arm.seat() if seed in (1, 2)])
+        assert len(point.biases) == len(point.losses) == 2
+        results = [arm.seat()[seed] for seed in arm.seat() if seed in (1, 2)]
+        of_two = aggregate_results(results)["families"]["gender"]["confidence_interval"]
+        assert point.interval == pytest.approx(of_two)
+
+
+def test_the_page_warns_of_means_over_other_seeds(results):
+    few = "\n".join(reading_lines(MeasuredStudy(with_seeds(results, {"proposed": [0, 1], "hopeless": []}))))
+    plain = MeasuredStudy(results).arms["original"].mean_magnitudes()
+    assert len(plain) == 4 and "compare arms by their differences" in few
+    common = set(plain) & {0, 1} & set(results.reports["mix-input"])
+    means = [np.mean([plain[seed] for seed in seeds]) for seeds in (plain, common)]
+    assert f"is {means[0]:.3f} over its 4 seeds, and {means[1]:.3f} over the 2 seeds that every arm has" in few
+    whole = {name: [0, 1, 2] for name in results.reports if len(results.reports[name]) > 2} | {"hopeless": []}
+    assert "compare arms by their differences" not in "\n".join(
+        reading_lines(MeasuredStudy(with_seeds(results, whole)))
+    )
+
+
+def test_what_is_not_in_the_trade_off_is_named_with_its_reason(results, tmp_path):
     reports = {name: dict(of_arm) for name, of_arm in results.reports.items()}
     for seed in (0, 1, 2):
         del reports["original"][seed]

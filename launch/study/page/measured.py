@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,6 +70,14 @@ class MeasuredArm:
         """The headline's means over seeds with intervals over words and seeds, see `over_seeds.aggregate_results`."""
         results = list(self.seat().values())
         return aggregate_results(results) if results else None
+
+    def mean_over(self, seeds: Collection[int]) -> dict[str, object] | None:
+        """The same over some seeds alone; empty for all."""
+        results = self.seat()
+        kept = [result for seed, result in results.items() if not seeds or seed in seeds]
+        if len(kept) == len(results):
+            return self.mean
+        return aggregate_results(kept) if kept else None
 
     @cached_property
     def against_teacher(self) -> dict[str, object] | None:
@@ -278,6 +286,12 @@ def unigram_loss(measured: MeasuredStudy) -> float | None:
             if found is not None and seed in base and same_targets(report, base[seed]):
                 known.setdefault(seed, []).append(found)
     return float(np.mean([np.mean(losses) for losses in known.values()])) if known else None
+
+
+def common_seeds(arms: Iterable[MeasuredArm]) -> set[int]:
+    """Seeds that every arm has that has any; empty where none is common."""
+    measured = [set(arm.mean_magnitudes()) for arm in arms if arm.mean_magnitudes()]
+    return set.intersection(*measured) if measured else set()
 
 
 def same_targets(one: EvaluationReport, other: EvaluationReport) -> bool:

@@ -7,7 +7,15 @@ import numpy as np
 from evenhand.evaluation.verdict import RULE
 from evenhand.launch.page_text import listed, plural, plural_of
 from evenhand.launch.results_tables import number
-from evenhand.launch.study.page.measured import CEILING, GENDER, MeasuredStudy, mean_teacher, teacher_loss, unigram_loss
+from evenhand.launch.study.page.measured import (
+    CEILING,
+    GENDER,
+    MeasuredStudy,
+    common_seeds,
+    mean_teacher,
+    teacher_loss,
+    unigram_loss,
+)
 from evenhand.model_cards.escaping import code, markdown
 
 
@@ -106,7 +114,26 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         "What is smaller cannot be told from nothing here.",
         f"- {_core_text(measured)}",
     ]
-    return [*lines, *_floor(measured), *_ceiling(measured), ""]
+    return [*lines, *_unequal_seeds(measured), *_floor(measured), *_ceiling(measured), ""]
+
+
+def _unequal_seeds(measured: MeasuredStudy) -> list[str]:
+    """That means of arms with other seeds cannot be compared, and how far the seeds alone move the baseline's."""
+    arms = [arm for arm in measured.arms.values() if arm.mean_magnitudes()]
+    baseline = measured.arms[measured.study.baseline].mean_magnitudes()
+    if not baseline or all(set(arm.mean_magnitudes()) == set(baseline) for arm in arms):
+        return []
+    text = "- Arms have different numbers of seeds, and seeds differ more than many arms do: compare arms by their differences, which are paired, not by their means."
+    common = common_seeds(arms)
+    if common and len(common) < len(baseline):
+        few, all_of_them = (
+            number(float(np.mean([baseline[seed] for seed in seeds])), False) for seeds in (common, baseline)
+        )
+        text += (
+            f" The baseline's mean \\|d\\| is {all_of_them} over its {plural(len(baseline), 'seed')}, and {few} over the "
+            f"{plural(len(common), 'seed')} that every arm has."
+        )
+    return [text]
 
 
 def _core_text(measured: MeasuredStudy) -> str:

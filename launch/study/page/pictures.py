@@ -10,7 +10,14 @@ from evenhand.launch.page_folder import shown_picture
 from evenhand.launch.page_text import listed
 from evenhand.launch.study.page.findings import label_of
 from evenhand.launch.study.page.glue_section import glue_scores, glue_tasks, mean_of
-from evenhand.launch.study.page.measured import GENDER, MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss
+from evenhand.launch.study.page.measured import (
+    GENDER,
+    MeasuredArm,
+    MeasuredStudy,
+    common_seeds,
+    mean_teacher,
+    teacher_loss,
+)
 from evenhand.launch.study.study_file import Section
 from evenhand.model_cards.figures.arms_forest_figure import (
     ARMS_FOREST_CAPTION,
@@ -139,38 +146,48 @@ def _points(
 ) -> list[ArmPoint]:
     """The arms that have both numbers, over the seeds that have both, and the teacher.
 
-    Intervals are over seeds, paired with the baseline: on a scale whose seeds have teachers of their own, and over words, an arm's own interval is
+    The baseline stands at its mean, an arm where its paired difference puts it from there: seeds differ more than arms do, so the mean of an arm
+    with fewer of them says first of all which ones it has. Intervals are over seeds, paired with the baseline: on a scale whose seeds have teachers of their own, and over words, an arm's own interval is
     many times as long as arms differ, since all of them rise and fall together.
     """
     points = []
-    base = measured.arms[measured.study.baseline].mean_magnitudes(), qualities.get(measured.study.baseline, {})
+    base = _with_both(
+        measured.arms[measured.study.baseline].mean_magnitudes(), qualities.get(measured.study.baseline, {})
+    )
     teacher = mean_teacher(measured)
     if teacher is not None and of_teacher is not None:
         bias = teacher["families"][GENDER]["mean_absolute_effect_size"]
         points.append(ArmPoint("teacher", "teacher", bias, None, of_teacher, None, teacher["runs"]))
     for name, of_arm in qualities.items():
         arm = measured.arms[name]
-        biases = arm.mean_magnitudes()
-        seeds = [seed for seed in biases if seed in of_arm]
-        if not seeds or arm.same_as is not None:
+        both = _with_both(arm.mean_magnitudes(), of_arm)
+        if not both[0] or arm.same_as is not None:
             continue
         (bias, bias_ends), (quality, quality_ends) = (
-            _paired_mean({seed: values[seed] for seed in seeds}, {} if name == measured.study.baseline else of_base)
-            for values, of_base in zip((biases, of_arm), base, strict=True)
+            _paired_mean(values, {} if name == measured.study.baseline else of_base)
+            for values, of_base in zip(both, base, strict=True)
         )
         role = measured.roles.in_pictures(name)
-        points.append(ArmPoint(arm.arm.label, role, bias, bias_ends, quality, quality_ends, len(seeds)))
+        points.append(ArmPoint(arm.arm.label, role, bias, bias_ends, quality, quality_ends, len(both[0])))
     return points
 
 
+def _with_both(*numbers: Mapping[int, float]) -> list[dict[int, float]]:
+    """The numbers of the seeds that all of them have."""
+    return [{seed: of[seed] for seed in of if all(seed in other for other in numbers)} for of in numbers]
+
+
 def _paired_mean(values: Mapping[int, float], base: Mapping[int, float]) -> tuple[float, tuple[float, float] | None]:
-    """Mean over seeds, and about it an interval as long as that of the difference from ``base`` over the seeds that both have (two at least)."""
-    mean = sum(values.values()) / len(values)
+    """Mean of ``base`` plus the mean difference from it over the seeds that both have (the mean of ``values`` where they have none), and about it the
+    interval of that difference (from two such seeds on)."""
     differences = [value - base[seed] for seed, value in values.items() if seed in base]
-    if len(differences) < 2:
-        return mean, None
+    if not differences:
+        return sum(values.values()) / len(values), None
+    middle = sum(base.values()) / len(base)
+    if len(differences) == 1:
+        return middle + differences[0], None
     found = t_interval(differences)
-    return mean, (mean + found.low - found.mean, mean + found.high - found.mean)
+    return middle + found.mean, (middle + found.low, middle + found.high)
 
 
 def steps_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
@@ -222,14 +239,17 @@ def _key(watch: Mapping) -> str | None:
 
 
 def sweep_picture(measured: MeasuredStudy, section: Section, folder: Path) -> list[str]:
-    """Mean |d| and held-out loss along the sweep."""
+    """Mean |d| and held-out loss along the sweep, over the seeds that every arm has: those of one arm alone would move its mean."""
     points = []
-    for name in section.arms:
-        arm = measured.arms[name]
-        if arm.arm.value is None:
-            continue
-        interval = arm.mean["families"][GENDER]["confidence_interval"] if arm.mean else None
-        biases, losses = tuple(arm.mean_magnitudes().values()), tuple(arm.losses().values())
+    arms = [measured.arms[name] for name in section.arms if measured.arms[name].arm.value is not None]
+    seeds = common_seeds(arms)
+    for arm in arms:
+        mean = arm.mean_over(seeds)
+        interval = mean["families"][GENDER]["confidence_interval"] if mean else None
+        biases, losses = (
+            tuple(value for seed, value in of_seeds.items() if not seeds or seed in seeds)
+            for of_seeds in (arm.mean_magnitudes(), arm.losses())
+        )
         points.append(SweepPoint(arm.arm.value, biases, interval and tuple(interval), losses))
     if sum(bool(point.biases) for point in points) < 2 or len({isinstance(point.value, str) for point in points}) > 1:
         return []
