@@ -123,7 +123,7 @@ def _unequal_seeds(measured: MeasuredStudy) -> list[str]:
     baseline = measured.arms[measured.study.baseline].mean_magnitudes()
     if not baseline or all(set(arm.mean_magnitudes()) == set(baseline) for arm in arms):
         return []
-    text = "- Arms have different numbers of seeds, and seeds differ more than many arms do: compare arms by their differences, which are paired, not by their means."
+    text = "- Not every arm has the same seeds: compare arms by their differences, which are paired, not by their means, which differ by the seeds too."
     common = common_seeds(arms)
     if common and len(common) < len(baseline):
         few, all_of_them = (

@@ -146,8 +146,8 @@ def _points(
 ) -> list[ArmPoint]:
     """The arms that have both numbers, over the seeds that have both, and the teacher.
 
-    The baseline stands at its mean, an arm where its paired difference puts it from there: seeds differ more than arms do, so the mean of an arm
-    with fewer of them says first of all which ones it has. Intervals are over seeds, paired with the baseline: on a scale whose seeds have teachers of their own, and over words, an arm's own interval is
+    The baseline stands at its mean, an arm where its paired difference puts it from there: seeds can differ more than arms do, and the mean of an
+    arm with fewer of them then says first of all which ones it has. Intervals are over seeds, paired with the baseline: on a scale whose seeds have teachers of their own, and over words, an arm's own interval is
     many times as long as arms differ, since all of them rise and fall together.
     """
     points = []
