@@ -12,6 +12,7 @@ from evenhand.evaluation.models import tokenizer_sha256, weights_sha256
 from evenhand.launch.debiased_facts import read_debiased_facts
 from evenhand.launch.process_group import settings_here
 from evenhand.launch.recipe import Recipe
+from evenhand.launch.task.recipe import TaskRecipe
 from evenhand.launch.unigram_loss import unigram_loss
 from evenhand.trainer.corpus import Corpus
 from evenhand.trainer.mlm_head import held_out_mlm_loss
@@ -22,6 +23,26 @@ from evenhand.trainer.teacher import LoadedTeacher
 
 TRAINING_SCHEMA = "evenhand-training"
 TRAINING_SCHEMA_VERSION = 1
+
+
+def run_facts(recipe: Recipe | TaskRecipe, seed: int, circumstances: dict, spent: dict) -> dict:
+    """How every training.json begins, whatever was trained.
+
+    Args:
+        seed: of the training.
+        circumstances: of :func:`evenhand.launch.circumstances.circumstances`.
+        spent: of :meth:`evenhand.trainer.expenditure.Expenditure.total`.
+    """
+    return {
+        "schema": TRAINING_SCHEMA,
+        "schema_version": TRAINING_SCHEMA_VERSION,
+        "evenhand_version": metadata.version("evenhand"),
+        **circumstances,
+        **spent,
+        "recipe": recipe.to_dict(),
+        "recipe_sha256": recipe.sha256,
+        "seed": seed,
+    }
 
 
 @dataclass(frozen=True)
@@ -130,14 +151,7 @@ def training_facts(
     plain = type(supervision) is SupervisionTransform
     counts = {name: n for name, n in trained.counts.items() if name != "tokens_seen"}
     return {
-        "schema": TRAINING_SCHEMA,
-        "schema_version": TRAINING_SCHEMA_VERSION,
-        "evenhand_version": metadata.version("evenhand"),
-        **background.circumstances,
-        **spent,
-        "recipe": recipe.to_dict(),
-        "recipe_sha256": recipe.sha256,
-        "seed": args.seed,
+        **run_facts(recipe, args.seed, background.circumstances, spent),
         "teacher": model_summary(teacher.model)
         | {
             "name": (read_debiased_facts(teacher.path) or head_facts or {}).get("teacher", recipe.teacher.path),

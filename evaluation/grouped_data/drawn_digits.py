@@ -16,7 +16,6 @@ from evenhand.evaluation.grouped_data.image_shortcut import ImageShortcut
 from evenhand.evaluation.grouped_data.planted_shortcut import Planting, plant
 from evenhand.evaluation.grouped_data.subsets import (
     check_max_examples,
-    check_names,
     check_numbers,
     limit_of,
     stratified_parts,
@@ -108,9 +107,7 @@ def planted_images(
         ValueError: a setting out of its range.
     """
     check_max_examples(max_examples, _SPLITS)
-    check_numbers(strength=strength, flipped_strength=flipped_strength, seed=seed, patch_share=patch_share)
     check_numbers(test_share=test_share, validation_share=validation_share)
-    check_names(colours=colours)
     show = ImageShortcut(shortcut, colours, corner, patch_share)
     planting = Planting(strength, flipped_strength, seed, grouping)
     kept = _kept(classes)

@@ -42,7 +42,7 @@ def naming_broken_images(rows: Dataset) -> Iterator[None]:
     """An error in decoding the images of ``rows`` inside becomes one line that names the image; costs nothing without one.
 
     Args:
-        rows: with a column ``image``, files or bytes.
+        rows: perhaps with a column ``image``, files or bytes.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`check_image_file`; other errors are passed on.
@@ -50,7 +50,8 @@ def naming_broken_images(rows: Dataset) -> Iterator[None]:
     try:
         yield
     except _DECODING:
-        for number, stored in enumerate(table_of(rows.select_columns(["image"])).column("image"), start=1):
+        stored_images = table_of(rows.select_columns(["image"])).column("image") if "image" in rows.column_names else ()
+        for number, stored in enumerate(stored_images, start=1):
             image = stored.as_py()
             source = Path(image["path"]) if image["bytes"] is None else image["bytes"]
             _mode_and_format(source, image["path"] or f"example {number}", decode=True)

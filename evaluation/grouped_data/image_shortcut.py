@@ -10,6 +10,7 @@ from datasets import Dataset, Image
 
 from evenhand.evaluation.grouped_data.columns import with_columns
 from evenhand.evaluation.grouped_data.image_files import checked_rgb, png_bytes
+from evenhand.evaluation.grouped_data.subsets import check_names, check_numbers
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (255, 50, 50),
@@ -39,6 +40,9 @@ class ImageShortcut:
         colours: names in :data:`COLOURS`, value k has the k-th; the first K by default.
         corner: of the patch.
         patch_share: side of the patch as a share of the shorter side of the image, at least one pixel.
+
+    Raises:
+        ValueError: colours that are no list of names, or a share that is no number.
     """
 
     kind: str = "colour"
@@ -46,12 +50,14 @@ class ImageShortcut:
     corner: str = "top_left"
     patch_share: float = 0.2
 
+    def __post_init__(self) -> None:
+        check_numbers(patch_share=self.patch_share)
+        check_names(colours=self.colours)
+
     def check(self) -> None:
         """Raise ValueError for a setting out of its range."""
         if self.kind not in KINDS:
             raise ValueError(f"an image's shortcut must be {' or '.join(map(repr, KINDS))}, not {self.kind!r}")
-        if isinstance(self.colours, str):
-            raise ValueError(f"colours must be a list of names, not {self.colours!r}")
         unknown = [name for name in self.colours or () if name not in COLOURS]
         if unknown:
             raise ValueError(f"colour {unknown[0]!r} is unknown; the colours are {', '.join(COLOURS)}")

@@ -14,7 +14,6 @@ from evenhand.evaluation.grouped_data.grouped import GroupedData
 from evenhand.evaluation.grouped_data.planted_shortcut import Planting, plant
 from evenhand.evaluation.grouped_data.subsets import (
     check_max_examples,
-    check_names,
     check_numbers,
     limit_of,
     stratified_parts,
@@ -65,8 +64,7 @@ def load_planted_glue(
         ValueError: a file that cannot be read, or a setting out of its range.
     """
     check_max_examples(max_examples, _SPLITS)
-    check_numbers(strength=strength, flipped_strength=flipped_strength, seed=seed, validation_share=validation_share)
-    check_names(phrases=phrases)
+    check_numbers(validation_share=validation_share)
     shortcut, planting = TextShortcut(phrases, place, column), Planting(strength, flipped_strength, seed, grouping)
     names = LABEL_NAMES[task]
     values = shortcut.values(len(names))

@@ -11,6 +11,7 @@ from datasets import ClassLabel, Dataset
 
 from evenhand.evaluation.grouped_data.columns import numbers, with_columns
 from evenhand.evaluation.grouped_data.grouped import GroupedData, group_facts
+from evenhand.evaluation.grouped_data.subsets import check_numbers
 
 SHORTCUT = "shortcut"
 """Column with the planted value, a ClassLabel; value k is class k's own."""
@@ -32,12 +33,18 @@ class Planting:
         seed: of the choice of examples.
         grouping: ``"value"``: groups are label × value (K² of them); ``"side"``: label × aligned or conflicting (2K). With
             two classes they are the same partition.
+
+    Raises:
+        ValueError: a strength or seed that is no number.
     """
 
     strength: float = 0.9
     flipped_strength: float = 0.0
     seed: int = 0
     grouping: str = "value"
+
+    def __post_init__(self) -> None:
+        check_numbers(strength=self.strength, flipped_strength=self.flipped_strength, seed=self.seed)
 
     def check(self, n_classes: int) -> None:
         """Raise ValueError for a setting out of its range."""

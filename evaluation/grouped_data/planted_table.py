@@ -21,8 +21,6 @@ from evenhand.evaluation.grouped_data.own_table import (
 from evenhand.evaluation.grouped_data.planted_shortcut import Planting, plant
 from evenhand.evaluation.grouped_data.subsets import (
     check_max_examples,
-    check_names,
-    check_numbers,
     limit_of,
     stratified_subset,
 )
@@ -75,8 +73,8 @@ def load_planted_table(
     """
     theirs = named_columns(kind, files, columns, ("label",))
     check_max_examples(max_examples, _SPLITS)
-    check_numbers(strength=strength, flipped_strength=flipped_strength, seed=seed, patch_share=patch_share)
-    check_names(phrases=phrases, colours=colours)
+    planting = Planting(strength, flipped_strength, seed, grouping)
+    phrase, mark = TextShortcut(phrases, place, column), ImageShortcut(shortcut, colours, corner, patch_share)
     decode = reads_pixels(check_images)
     if set(files) != set(_SPLITS):
         raise ValueError(f"files must name {', '.join(_SPLITS)}, not {', '.join(map(str, files))}")
@@ -84,16 +82,13 @@ def load_planted_table(
     labels = labels_of(tables)
     if len(labels) < 2:
         raise ValueError(f"{files['train']}: all examples have the label {labels[0]!r}; at least two are needed")
-    planting = Planting(strength, flipped_strength, seed, grouping)
     planting.check(len(labels))
     examples = {s: _examples(table, kind, labels, limit_of(max_examples, s)) for s, table in tables.items()}
     facts = {"source": "own files", "licence": licence, "sha256_of": "the tables' files", "sha256": files_sha256(files)}
     if kind == "text":
-        phrase = TextShortcut(phrases, place, column)
         values = phrase.values(len(labels))
         facts["planted"] = phrase.facts(examples["train"], values)
         return plant(called, kind, examples, lambda rows, v, d: phrase.on(rows, v, values, d), values, planting, facts)
-    mark = ImageShortcut(shortcut, colours, corner, patch_share)
     values = mark.values(len(labels))
     facts["planted"] = mark.facts()
     check_own_images(examples, decode)

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset, Value
 
 from evenhand.evaluation.grouped_data.columns import table_of, texts, with_columns
+from evenhand.evaluation.grouped_data.subsets import check_names
 
 SHORTCUT_AT = "shortcut_at"
 """Column with the position, in characters, at which the shortcut was put into the text."""
@@ -30,16 +31,20 @@ class TextShortcut:
             nothing about sentiment, grammar or entailment. An empty one stands for nothing at all.
         place: ``"start"``, ``"end"``, or ``"random"``: before a word, or after the last, all equally often.
         column: ``"text"`` or ``"text_pair"``; the last there is by default (of a pair, the hypothesis).
+
+    Raises:
+        ValueError: phrases that are no list of texts.
     """
 
     phrases: Sequence[str] | None = None
     place: str = "start"
     column: str | None = None
 
+    def __post_init__(self) -> None:
+        check_names(phrases=self.phrases)
+
     def check(self) -> None:
         """Raise ValueError for a setting out of its range."""
-        if isinstance(self.phrases, str):
-            raise ValueError(f"phrases must be a list, not {self.phrases!r}")
         untidy = [phrase for phrase in self.phrases or () if phrase != phrase.strip()]
         if untidy:
             raise ValueError(

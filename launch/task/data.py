@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import datasets
 import numpy as np
@@ -40,7 +39,7 @@ class TaskData:
     facts: dict
     sources: np.ndarray | None = None
 
-    @cached_property
+    @property
     def sha256(self) -> dict[str, str]:
         """Hashes of the ``train`` and ``validation`` splits as published or planted, before any augmentation; every image is decoded."""
         return {name: self.grouped.sha256(name) for name in (TRAIN, HELD_OUT) if name in self.grouped.splits}

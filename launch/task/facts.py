@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from transformers import PreTrainedModel, Trainer
@@ -14,7 +13,7 @@ from evenhand.launch.origins import teacher_origin
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.launch.task.data import TaskData
 from evenhand.launch.task.recipe import TaskRecipe
-from evenhand.launch.training_facts import TRAINING_SCHEMA, TRAINING_SCHEMA_VERSION
+from evenhand.launch.training_facts import run_facts
 from evenhand.trainer.debiasing import DebiasingMethod
 from evenhand.trainer.task_objective import TASK_TERMS
 
@@ -71,14 +70,7 @@ def task_training_facts(
     last = history[-1] if history else {}
     of_teachers = [_teacher_facts(teacher) for teacher in teachers]
     return {
-        "schema": TRAINING_SCHEMA,
-        "schema_version": TRAINING_SCHEMA_VERSION,
-        "evenhand_version": metadata.version("evenhand"),
-        **circumstances,
-        **spent,
-        "recipe": recipe.to_dict(),
-        "recipe_sha256": recipe.sha256,
-        "seed": args.seed,
+        **run_facts(recipe, args.seed, circumstances, spent),
         "teacher": of_teachers[0] if of_teachers else None,
         **({"teachers": of_teachers, "average": recipe.teacher.average} if len(of_teachers) > 1 else {}),
         "student": classifier_summary(student) | plan,
