@@ -26,6 +26,15 @@ from evenhand.trainer.randomness import derive_seed
 
 pytestmark = pytest.mark.skipif(not cpu_linear.available(), reason="this torch has no oneDNN linear")
 
+
+@pytest.fixture(scope="module", autouse=True)
+def on_a_cpu_with_avx512():
+    """Where oneDNN's linear is what layers run in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_linear, "preferred", cpu_linear.available)
+        yield
+
+
 WORDS = [*SPECIAL, *PAIR_WORDS, *OTHER_WORDS, *(f"word{i}" for i in range(330))]
 CLOSE = 1e-6
 """Of a gradient's norm: float32 carries 6e-8 in each number."""

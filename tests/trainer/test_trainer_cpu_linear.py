@@ -9,7 +9,14 @@ from evenhand.trainer import cpu_linear
 from evenhand.trainer.cpu_linear import fast_cpu_linear, product
 
 CPU = torch.device("cpu")
+PREFERRED = cpu_linear.preferred
 needs_onednn = pytest.mark.skipif(not cpu_linear.available(), reason="this build of torch has no oneDNN")
+
+
+@pytest.fixture(autouse=True)
+def on_a_cpu_with_avx512(monkeypatch):
+    """Where oneDNN's linear is what layers run in."""
+    monkeypatch.setattr(cpu_linear, "preferred", cpu_linear.available)
 
 
 @pytest.fixture
@@ -64,6 +71,16 @@ def test_autocast_and_other_devices_take_the_usual_way(calls):
     with fast_cpu_linear(torch.device("cuda")):
         layer(rows)
     assert not calls
+
+
+@needs_onednn
+@pytest.mark.parametrize(("capability", "entered"), [("AVX512", 1), ("AVX2", 0), ("DEFAULT", 0)])
+def test_only_a_cpu_with_avx512_leaves_torchs_own_linear(calls, monkeypatch, capability, entered):
+    monkeypatch.setattr(cpu_linear, "preferred", PREFERRED)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    with fast_cpu_linear(CPU):
+        nn.Linear(64, 100)(torch.randn(70, 64))
+    assert len(calls) == entered
 
 
 @needs_onednn
