@@ -1,5 +1,6 @@
 """A tiny run that was really measured, and a report made by hand. The report is as the evaluation writes it; its numbers are the published ones of Ahn et al. 2022, table 2."""
 
+import importlib
 import json
 import shutil
 
@@ -322,3 +323,18 @@ def write_sent_bias(folder):
         for role, (category, words) in sets.items()
     }
     (folder / "sent-weat6b.jsonl").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """``drawn(draw, *arguments)``: the pairs of axes of the figure that ``draw`` would have saved."""
+
+    def draw(function, *arguments, **named):
+        kept = []
+        monkeypatch.setattr(
+            importlib.import_module(function.__module__), "save", lambda figure, path: kept.append(figure)
+        )
+        function(*arguments, path="picture.png", **named)
+        return kept[0].axes
+
+    return draw
