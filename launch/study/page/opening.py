@@ -16,6 +16,7 @@ from evenhand.launch.study.page.measured import (
     teacher_loss,
     unigram_loss,
 )
+from evenhand.launch.study.page.teacher_makings import teacher_makings_lines
 from evenhand.model_cards.escaping import code, markdown
 
 
@@ -114,7 +115,14 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         "What is smaller cannot be told from nothing here.",
         f"- {_core_text(measured)}",
     ]
-    return [*lines, *_unequal_seeds(measured), *_floor(measured), *_ceiling(measured), ""]
+    return [
+        *lines,
+        *_unequal_seeds(measured),
+        *teacher_makings_lines(measured),
+        *_floor(measured),
+        *_ceiling(measured),
+        "",
+    ]
 
 
 def _unequal_seeds(measured: MeasuredStudy) -> list[str]:
