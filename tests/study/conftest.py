@@ -16,11 +16,13 @@ import pytest
 import torch
 from in_process import InProcess
 from kept_reports import KeptReports
+from made_up_study import made_up_results, made_up_study, measured_seat
 from miniature import LAUNCHER, SECTIONS, study_command
 
 from evenhand.launch.command import main
 from evenhand.launch.study.directory import StudyDirectory
 from evenhand.launch.study.execution import StudyJob
+from evenhand.launch.study.page.study_page import write_page
 from evenhand.launch.study.results import StudyResults, results_of
 from evenhand.launch.study.study_file import load_study
 
@@ -83,3 +85,31 @@ def evenhand_study(finished, tmp_path, monkeypatch):
 @pytest.fixture
 def in_process():
     return InProcess
+
+
+# the made-up study, measured by hand, and its page
+
+
+@pytest.fixture(scope="module")
+def entry():
+    return measured_seat()
+
+
+@pytest.fixture(scope="module")
+def results(entry, tmp_path_factory):
+    return made_up_results(made_up_study(tmp_path_factory.mktemp("tiny")), entry)
+
+
+@pytest.fixture(scope="module")
+def page(results, tmp_path_factory):
+    return write_page(results, tmp_path_factory.mktemp("page") / "here").parent
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    return (page / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def data(page):
+    return json.loads((page / "results.json").read_text(encoding="utf-8"))

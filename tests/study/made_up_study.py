@@ -163,3 +163,11 @@ def made_up_results(study, entry):
         {"debiased": {"before": entry["model"], "after": scaled(entry["model"], 0.5)}} if study.scale == "tiny" else {}
     )
     return StudyResults(study, reports, failed, changes, planted, "evenhand study made_up")
+
+
+def part(text, title):
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def seat(results, arm):
+    return [report.measures["seat"][0]["model"] for report in results.reports[arm].values()]

@@ -4,21 +4,11 @@ import dataclasses
 import re
 
 import pytest
-from made_up_study import COSTS, made_up_results, made_up_study, measured_seat, scaled
+from made_up_study import COSTS, made_up_results, made_up_study, scaled
 
 from evenhand.evaluation import EvaluationReport
 from evenhand.launch.study.page.in_short import in_short_lines
 from evenhand.launch.study.page.measured import MeasuredStudy
-
-
-@pytest.fixture(scope="module")
-def entry():
-    return measured_seat()
-
-
-@pytest.fixture(scope="module")
-def results(entry, tmp_path_factory):
-    return made_up_results(made_up_study(tmp_path_factory.mktemp("tiny")), entry)
 
 
 def answers(results):

@@ -4,17 +4,11 @@ import copy
 import dataclasses
 
 import pytest
-from made_up_study import made_up_results, made_up_study, measured_seat
 
 from evenhand.evaluation import EvaluationReport
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.opening import reading_lines
 from evenhand.launch.study.page.teacher_makings import teacher_makings_lines
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return made_up_results(made_up_study(tmp_path_factory.mktemp("tiny")), measured_seat())
 
 
 def with_makings(results, of):
