@@ -41,9 +41,9 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def plural_of(count: float, one: str, several: str) -> str:
-    """``1.0 pass``, ``2.5 passes``."""
-    return f"{count:.1f} {one if f'{count:.1f}' == '1.0' else several}"
+def passes(epochs: float) -> str:
+    """How often a text was gone through: ``2.5``, ``1.0``; less than once with two digits that say something, ``0.044``."""
+    return f"{epochs:.1f}" if round(epochs, 2) >= 1 else f"{epochs:.2g}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.evaluation.verdict import RULE
-from evenhand.launch.page_text import listed, plural, plural_of
+from evenhand.launch.page_text import listed, passes, plural
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import (
     CEILING,
@@ -66,7 +66,7 @@ def _training(measured: MeasuredStudy) -> list[str]:
         f"- Teacher: {own}, {plural(teacher['layers'], 'layer')}, width {teacher['hidden_size']}. Baseline arm *{label}*: {plural(student['layers'], 'layer')}, "
         f"{student['parameters']:,} parameters; loss weights {weights}, T = {objective['temperature']:g}.",
         f"- Training of the baseline: {training['steps']:,} steps of {training['batch_size']} sequences, {training['tokens_seen']:,} tokens, "
-        f"{plural_of(training['epochs'], 'pass', 'passes')} over a corpus of {corpus['sequences']:,} sequences, {corpus['tokens']:,} tokens.",
+        f"{passes(training['epochs'])} {'pass' if passes(training['epochs']) == '1.0' else 'passes'} over a corpus of {corpus['sequences']:,} sequences, {corpus['tokens']:,} tokens.",
         *_losses(measured),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evenhand.evaluation.sweeps import Sweep
-from evenhand.launch.page_text import interval, plural, probability, table
+from evenhand.launch.page_text import interval, passes, plural, probability, table
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import arm_label
@@ -65,7 +65,7 @@ def passes_lines(measured: MeasuredStudy, section: Section) -> list[str]:
     for name in section.arms:
         training = next((report.training for report in measured.arms[name].reports.values() if report.training), None)
         if training is not None:
-            epochs = number(training["epochs"], False, 1)
+            epochs = passes(training["epochs"])
             rows.append(
                 [
                     arm_label(measured.arms[name]),
