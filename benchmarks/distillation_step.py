@@ -116,10 +116,10 @@ def _share_of_product_rate(shape: Shape, batches: list[dict]) -> Iterator[str]:
     tokens = Tokens.padded(shape.batch, shape.length)
     shapes = (ModelShape.of(teacher.config), ModelShape.of(student.config))
     flops = step_flops(*shapes, tokens, head_rows=tokens.count).total
-    shares = {"torch's linear": [], "oneDNN's linear": []}
+    shares = {"torch's linear": [], "the trainer's linear": []}
     rates = []
     for number, batch in enumerate(batches):
-        reference = {"torch's linear": _product_rate(linear), "oneDNN's linear": _product_rate(product)}
+        reference = {"torch's linear": _product_rate(linear), "the trainer's linear": _product_rate(product)}
         _, seconds = ours.step(batch, number)
         if number:
             rates.append(flops / seconds)
