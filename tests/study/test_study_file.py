@@ -207,11 +207,13 @@ def test_a_key_that_comes_twice_is_one_line(written):
         load_study(path, "planted")
 
 
-@pytest.mark.parametrize(("scale", "steps"), [("small", (60, 180, 600)), ("planted", (50, 150, 500))])
-def test_smaller_fractions_of_the_corpus_are_seen_as_often_as_the_whole(scale, steps):
-    arms = load_study("ahn2022", scale, only=["fraction", "proposed_fraction"]).arms
+@pytest.mark.parametrize("scale", ["small", "planted"])
+def test_smaller_fractions_of_the_corpus_are_seen_as_often_as_the_whole(scale):
+    arms = load_study("ahn2022", scale).arms
     for kind in ("fraction", "proposed-fraction"):
-        assert tuple(arms[f"{kind}-{part}"].recipe.training["max_steps"] for part in (0.1, 0.3, 1)) == steps
+        steps = [arms[f"{kind}-{part}"].recipe.training["max_steps"] for part in (0.1, 0.3, 1)]
+        assert steps[:2] == [pytest.approx(0.1 * steps[2]), pytest.approx(0.3 * steps[2])]
+    assert arms["longer-proposed"].recipe.training["max_steps"] == 3 * arms["proposed"].recipe.training["max_steps"]
 
 
 def test_a_file_that_is_not_there_names_the_packaged_studies(tmp_path):
