@@ -166,7 +166,7 @@ class ImageInputs:
     """Pixels as an image processor makes them, ``(n, channels, height, width)``.
 
     What was made of an image's bytes is kept, up to `KEPT_PIXELS`: a short training on a few thousand small images meets each of them
-    several times, and would spend a third of its time in decoding and resizing them again.
+    several times, and would spend much of its time in decoding and resizing them again.
 
     Args:
         processor: e.g. ``ViTImageProcessorPil``; it sets size and normalisation.
@@ -199,25 +199,23 @@ class ImageInputs:
     def __call__(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
         """``pixel_values`` ``(n, 3, height, width)`` fp32 of examples with an RGB ``image``."""
         keys = [_bytes_of(example) for example in examples]
-        new = [n for n, key in enumerate(keys) if key is None or key not in self._kept]
-        if len(new) == len(examples):
-            pixels = self._pixels([rgb_image(example) for example in examples])
-            self._keep(keys, pixels)
-            return {"pixel_values": pixels}
-        rows = [None if key is None else self._kept.get(key) for key in keys]
+        rows = [self._kept.get(key) for key in keys]
+        new = [n for n, row in enumerate(rows) if row is None]
         if new:
             made = self._pixels([rgb_image(examples[n]) for n in new])
             for n, row in zip(new, made, strict=True):
+                self._keep(keys[n], row)
                 rows[n] = row
-            self._keep([keys[n] for n in new], made)
         return {"pixel_values": torch.stack(rows)}
 
-    def _keep(self, keys: Sequence[bytes | None], pixels: torch.Tensor) -> None:
-        for key, row in zip(keys, pixels, strict=True):
-            size = row.numel() * row.element_size()
-            if key is not None and key not in self._kept and len(key) + size <= self._room:
-                self._kept[key] = row.clone()  # and not a part of the batch, which would be held whole
-                self._room -= len(key) + size
+    def _keep(self, key: bytes | None, row: torch.Tensor) -> None:
+        """Where there is room, and the image came as bytes."""
+        if key is None or key in self._kept:
+            return
+        size = len(key) + row.numel() * row.element_size()
+        if size <= self._room:
+            self._kept[key] = row.clone()  # and not a part of the batch, which would be held whole
+            self._room -= size
 
     def _pixels(self, images: list[Image.Image]) -> torch.Tensor:
         return self.processor(images=images, return_tensors="pt")["pixel_values"].float()

@@ -294,6 +294,11 @@ def common_seeds(arms: Iterable[MeasuredArm]) -> set[int]:
     return set.intersection(*measured) if measured else set()
 
 
+def teacher_weights(report: EvaluationReport) -> str | None:
+    """Hash of the weights that the student was distilled from, ``None`` where that is not known."""
+    return ((report.training or {}).get("teacher") or {}).get("weights_sha256")
+
+
 def same_targets(one: EvaluationReport, other: EvaluationReport) -> bool:
     """Whether two students' held-out losses were taken on the same masked tokens.
 
@@ -306,7 +311,7 @@ def same_targets(one: EvaluationReport, other: EvaluationReport) -> bool:
     ]
     if counts[0] != counts[1]:
         return False
-    teachers = [((report.training or {}).get("teacher") or {}).get("weights_sha256") for report in (one, other)]
+    teachers = [teacher_weights(report) for report in (one, other)]
     losses = [record.get("teacher") for record in records]
     if teachers[0] != teachers[1] or None in losses:
         return True

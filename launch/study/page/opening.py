@@ -62,11 +62,12 @@ def _training(measured: MeasuredStudy) -> list[str]:
     weights = " / ".join(f"{name} {value:g}" for name, value in objective["weights"].items() if value)
     own = "a teacher and a corpus of its own for each seed" if measured.results.planted else code(teacher["name"])
     label = markdown(measured.study.arms[measured.study.baseline].label)
+    through = passes(training["epochs"])
     return [
         f"- Teacher: {own}, {plural(teacher['layers'], 'layer')}, width {teacher['hidden_size']}. Baseline arm *{label}*: {plural(student['layers'], 'layer')}, "
         f"{student['parameters']:,} parameters; loss weights {weights}, T = {objective['temperature']:g}.",
         f"- Training of the baseline: {training['steps']:,} steps of {training['batch_size']} sequences, {training['tokens_seen']:,} tokens, "
-        f"{passes(training['epochs'])} {'pass' if passes(training['epochs']) == '1.0' else 'passes'} over a corpus of {corpus['sequences']:,} sequences, {corpus['tokens']:,} tokens.",
+        f"{through} {'pass' if through == '1.0' else 'passes'} over a corpus of {corpus['sequences']:,} sequences, {corpus['tokens']:,} tokens.",
         *_losses(measured),
     ]
 

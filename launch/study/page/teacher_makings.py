@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evenhand.evaluation.report import EvaluationReport
 from evenhand.launch.page_text import listed, plural
 from evenhand.launch.results_tables import number
-from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
+from evenhand.launch.study.page.measured import GENDER, MeasuredStudy, teacher_weights
 from evenhand.model_cards.escaping import markdown
 
 
@@ -23,11 +22,11 @@ def teacher_makings_lines(measured: MeasuredStudy) -> list[str]:
         if arm.arm.teacher != reference.arm.teacher:
             continue
         for seed in sorted(set(arm.reports) & set(reference.reports)):
-            weights = [_weights(one.reports[seed]) for one in (arm, reference)]
+            own, its = (teacher_weights(one.reports[seed]) for one in (arm, reference))
             pairs += 1
-            if None not in weights and weights[0] != weights[1]:
+            if None not in (own, its) and own != its:
                 apart[name] = apart.get(name, 0) + 1
-                makings |= {of: one.teachers().get(seed) for of, one in zip(weights, (arm, reference), strict=True)}
+                makings |= {own: arm.teachers().get(seed), its: reference.teachers().get(seed)}
     if not apart:
         return []
     arms = listed([f"*{markdown(measured.study.arms[name].label)}*" for name in apart])
@@ -42,10 +41,6 @@ def _sizes(teachers: list[Mapping | None]) -> str:
     """How far the makings are from each other."""
     found = [number(size, False) for size in map(_mean_magnitude, teachers) if size is not None]
     return f" The makings' mean \\|d\\|: {', '.join(found)}." if found else ""
-
-
-def _weights(report: EvaluationReport) -> str | None:
-    return ((report.training or {}).get("teacher") or {}).get("weights_sha256")
 
 
 def _mean_magnitude(teacher: Mapping | None) -> float | None:
