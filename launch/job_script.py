@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jinja2
 
+from evenhand.launch.arms_file import load_arms
 from evenhand.launch.recipe import load_any_recipe
 from evenhand.launch.slurm_launcher import MAX_REQUEUES, minutes
 from evenhand.model_cards.whole_files import write_text
@@ -87,7 +88,11 @@ class JobSettings:
 
 
 def job_script(
-    recipes: Sequence[str], output_dir: str | Path, settings: JobSettings, overrides: Sequence[str] = ()
+    recipes: Sequence[str],
+    output_dir: str | Path,
+    settings: JobSettings,
+    overrides: Sequence[str] = (),
+    arms: str | Path | None = None,
 ) -> str:
     """A filled template: for one recipe a job whose run directory is ``output_dir``, for several an array whose runs lie there under
     the recipes' names.
@@ -97,12 +102,16 @@ def job_script(
         output_dir: relative to the working directory, as paths in recipes are; the job changes to it.
         settings: what is asked of Slurm.
         overrides: ``section.key=value``, for all recipes.
+        arms: file of the arms that each run distils on one teacher's pass, see :func:`evenhand.launch.arms_file.load_arms`; None: one student.
 
     Raises:
-        FileNotFoundError, ValueError: a recipe or setting that cannot be used, or two recipes of one name.
+        FileNotFoundError, ValueError: a recipe, arms or a setting that cannot be used, or two recipes of one name.
     """
     for recipe in recipes:
-        load_any_recipe(recipe, overrides)
+        if arms is None:
+            load_any_recipe(recipe, overrides)
+        else:
+            load_arms(recipe, arms, overrides)
     if settings.at_once is not None and len(recipes) == 1:
         raise ValueError("--at-once is for an array; name several recipes, or leave it out.")
     names = [Path(recipe).stem for recipe in recipes]
@@ -118,7 +127,7 @@ def job_script(
         name=re.sub(r"[^\w.-]", "_", output.name) or "evenhand", log=f"{log}%A_%a.log" if several else log,
         nodes=settings.nodes, gpus=settings.gpus, cpus=settings.cpus or CPUS_A_GPU * settings.n_gpus, time=settings.time, notice=settings.notice,
         options=settings.options, setup=settings.setup, at_once=settings.at_once, offline=settings.offline,
-        accelerate=config, words=[*words, *overrides], requeue_code=REQUEUE_EXIT_CODE, max_requeues=settings.max_requeues,
+        accelerate=config, words=[*words, *overrides], arms=None if arms is None else str(arms), requeue_code=REQUEUE_EXIT_CODE, max_requeues=settings.max_requeues,
         directory=str(Path.cwd()), bin=str(command_folder()),
     )  # fmt: skip
 

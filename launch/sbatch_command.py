@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir", required=True, help="the run directory; of several recipes, where their runs lie by name"
     )
+    parser.add_argument(
+        "--arms",
+        metavar="ARMS.yaml",
+        help="distil several students on one teacher's pass, as `evenhand distill --arms` does",
+    )
     parser.add_argument("--script", type=Path, metavar="FILE", help="write the script there (default: print it)")
     parser.add_argument("--submit", action="store_true", help="submit it (default file: OUTPUT_DIR.sbatch)")
     group = parser.add_argument_group("what is asked of Slurm")
@@ -74,7 +79,7 @@ def run(options: argparse.Namespace, recipes: list[str], overrides: list[str]) -
     named = [f"{name}={value}" for name in ("partition", "account") if (value := getattr(options, name)) is not None]
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     settings = JobSettings(**given, options=[*named, *options.option])
-    text = job_script(recipes, options.output_dir, settings, overrides)
+    text = job_script(recipes, options.output_dir, settings, overrides, options.arms)
     if options.script is None and not options.submit:
         sys.stdout.write(text)
         return 0

@@ -23,7 +23,7 @@ trap 'signalled=yes; ending=yes' TERM
 # its own. A node that ends with the code to requeue on does not end the others (--kill-on-bad-exit): they come to it by themselves, at the same
 # step. But one that failed must not leave them waiting for it: its launcher ends within 30 seconds of a lost process, and the step 20 later.
 srun --kill-on-bad-exit=0 --wait=20 bash -c 'trap "" USR1; exec "$@"' step \
-    evenhand distill "$recipe" --output-dir "$output_dir" --accelerate @{accelerate|quote}@@% for word in words %@ @{word|quote}@@% endfor %@ &
+    evenhand distill "$recipe" --output-dir "$output_dir"@% if arms %@ --arms @{arms|quote}@@% endif %@ --accelerate @{accelerate|quote}@@% for word in words %@ @{word|quote}@@% endfor %@ &
 step=$!
 
 while true; do

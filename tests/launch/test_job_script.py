@@ -145,6 +145,21 @@ def test_asked_before_its_time_limit_a_run_is_requeued_once_its_checkpoint_is_wr
     assert "requeueing job 100" in (state / "100.log").read_text()
 
 
+def test_arms_are_handed_to_every_run(cluster, capsys):
+    Path("two arms.yaml").write_text("plain:\nmixup: [mixup.enabled=true]\n")
+    words = ["--output-dir", "run", "--arms", "two arms.yaml", "--gpus", "1", "--submit", "training.seed=3"]
+    assert main(["sbatch", "minilm_cpu", *words]) == 0
+    wait_for(cluster / "run" / "ready")
+    assert (cluster / "run" / "words").read_text().splitlines() == [
+        "distill", "minilm_cpu", "--output-dir", "run", "--arms", "two arms.yaml", "--accelerate", "one_gpu", "training.seed=3",
+    ]  # fmt: skip
+    array = job_script(["minilm_cpu", "planted"], "runs", JobSettings(), arms="two arms.yaml")
+    assert array.count("--arms 'two arms.yaml'") == 1
+    Path("two arms.yaml").write_text("plain: [mixup.enabeld=true]\n")
+    assert main(["sbatch", "minilm_cpu", *words]) == 2
+    assert "Arm plain: Unknown recipe key mixup.enabeld" in capsys.readouterr().err
+
+
 def test_a_task_of_an_array_runs_its_recipe_and_requeues_itself_alone(cluster, tiny_recipe, capsys):
     recipes = []
     for name in ("plain seed0", "mixup-seed0"):
@@ -273,6 +288,7 @@ def test_it_prints_by_default_and_submits_only_where_told_and_possible(cluster, 
         (["minilm_cpu", "--option=--qos=long"], "--option '--qos=long' is not one of sbatch's, written like"),
         (["minilm_cpu", "--time", "1", "--notice", "60"], "--notice of 60 seconds is no less than the time limit, 1."),
         (["minilm_cpu", "--at-once", "2"], "--at-once is for an array"),
+        (["minilm_cpu", "--arms", "no_such.yaml"], "Arms file no_such.yaml does not exist"),
     ],
 )
 def test_bad_input_is_one_line(words, message, capsys, tmp_path):
