@@ -110,7 +110,8 @@ def compare_arms(
 ) -> dict[tuple[str, str], ArmComparison]:
     """Every pair of arms that have a seed in common, corrected by Holm's method over all of them.
 
-    The correction is within a family of tests, and apart for the two kinds of p-value and for the loss.
+    The correction is within a family of tests, and apart for the two kinds of p-value and for the loss. Pairs that have not been measured
+    yet count in it, so that what holds now still holds when they are.
 
     Args:
         results: arm → seed → `SeatResult.to_dict()`.
@@ -137,7 +138,7 @@ def compare_arms(
             alike = [seed for seed in seeds if same_text(arm, against, seed)]
             loss = _loss_change(losses.get(arm, {}), losses.get(against, {}), alike)
             compared[arm, against] = ArmComparison(arm, against, tuple(seeds), *of_seat, loss)
-    return _corrected(compared)
+    return _corrected(compared, len(set(pairs)) - len(compared))
 
 
 def pooled_losses(losses: Mapping[str, Mapping[int, float]], arms: Sequence[str]) -> dict[int, float]:
@@ -273,25 +274,32 @@ def over_seeds(differences: Sequence[float | None], better: str | None = "lower"
     )
 
 
-def _corrected(compared: dict[tuple[str, str], ArmComparison]) -> dict[tuple[str, str], ArmComparison]:
-    """With Holm's p-values over all comparisons, and what could have been found under the correction."""
+def _corrected(compared: dict[tuple[str, str], ArmComparison], absent: int) -> dict[tuple[str, str], ArmComparison]:
+    """With Holm's p-values over all comparisons and those still ``absent``, and what could have been found under the correction."""
     families = {family for one in compared.values() for family in one.families} - {CONTROL}
     for family in sorted(families):
         for kind in ("words_and_seeds", "seeds_alone"):
             having = {key: one.families[family] for key, one in compared.items() if family in one.families}
-            for key, judged in corrected_by_holm({key: getattr(one, kind) for key, one in having.items()}).items():
+            for key, judged in corrected_by_holm(
+                {key: getattr(one, kind) for key, one in having.items()}, absent
+            ).items():
                 of_family = replace(having[key], **{kind: judged})
                 compared[key] = replace(compared[key], families={**compared[key].families, family: of_family})
     losses = {key: one.mlm_loss for key, one in compared.items() if one.mlm_loss is not None}
-    for key, judged in corrected_by_holm(losses).items():
+    for key, judged in corrected_by_holm(losses, absent).items():
         compared[key] = replace(compared[key], mlm_loss=judged)
     return compared
 
 
-def corrected_by_holm(judged: Mapping[Key, Judgement]) -> dict[Key, Judgement]:
-    """Judgements of one family of tests with Holm's p-values over all of them, and what could have been found under the correction."""
-    adjusted = holm({key: one.p_value for key, one in judged.items()})
-    tests = sum(p is not None for p in adjusted.values())
+def corrected_by_holm(judged: Mapping[Key, Judgement], absent: int = 0) -> dict[Key, Judgement]:
+    """Judgements of one family of tests with Holm's p-values over all of them, and what could have been found under the correction.
+
+    Args:
+        judged: by whatever they are known by.
+        absent: tests of the family that have not been made yet, see :func:`evenhand.evaluation.multiplicity.holm`.
+    """
+    adjusted = holm({key: one.p_value for key, one in judged.items()}, absent)
+    tests = sum(p is not None for p in adjusted.values()) + absent
     return {
         key: one
         if one.freedom is None

@@ -160,6 +160,7 @@ def evaluate_all(
     references: Sequence[str] = (),
     output_dir: str | Path | None = None,
     pictures: bool = True,
+    also_to: Sequence[str | Path] = (),
 ) -> Evaluated:
     """Measure runs and models; each report is written as soon as it is there.
 
@@ -173,6 +174,7 @@ def evaluate_all(
             in their order (runs paired by seed).
         output_dir: see above.
         pictures: whether to draw those of each report; ``evenhand card`` draws what is missing.
+        also_to: a further file for each model's report, in their order; folders are made.
 
     Returns:
         The reports, in the order of the models, and their aggregates.
@@ -194,7 +196,7 @@ def evaluate_all(
     measuring = code()  # before the work, during which it may be edited
     measured: dict[str, Measured] = {}
     reports: list[EvaluationReport] = []
-    for subject, (reference, role) in zip(subjects, against, strict=True):
+    for place, (subject, (reference, role)) in enumerate(zip(subjects, against, strict=True)):
         if reference is not None:
             expected = _expected_weights(subject, reference, role)
             if reference.path not in measured:
@@ -212,6 +214,9 @@ def evaluate_all(
             report.save(folder / "report.json")
             if pictures:
                 draw_pictures(report, folder / "figures")
+        if also_to:
+            Path(also_to[place]).parent.mkdir(parents=True, exist_ok=True)
+            report.save(Path(also_to[place]))
         reports.append(report)
     evaluated = Evaluated(reports)
     if output is not None and len(models) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
     from evenhand.launch.study.arm_checks import check_arms
+    from evenhand.launch.study.cells import wanted_students
     from evenhand.launch.study.directory import StudyDirectory
     from evenhand.launch.study.execution import StudyJob
     from evenhand.launch.study.measure_checks import check_measures
@@ -104,8 +106,10 @@ def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
     study = load_study(options.study, options.scale, only=only, seeds=options.seeds, overrides=overrides)
     directory = StudyDirectory(options.output_dir or Path("runs") / f"{study.name}-{study.scale}")
     job = StudyJob(study, directory, options.study, overrides, environment_of_runs(options, study.settings.accelerate))
+    whole = load_study(options.study, options.scale, overrides=overrides) if only or options.seeds else study
+    kept = dict.fromkeys([*job.wanted.values(), *wanted_students(whole).values()])
     if options.reports is not None:
-        print(f"study {study.name}: {_take_over(job, options.reports)} reports taken over from {options.reports}")
+        print(f"study {study.name}: {_take_over(job, kept, options.reports)}")
     if not options.page_only:
         check_arms(study, _to_be_trained(job), directory.teacher_path(study, ORIGINAL, 0))
     if options.plan:
@@ -113,7 +117,7 @@ def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
         return 0
     if not options.page_only:
         check_measures(study, job.missing(), directory)
-    return make_and_show(options, job, study.settings.accelerate, partial(_page, job))
+    return make_and_show(options, job, study.settings.accelerate, partial(_page, job, list(kept)))
 
 
 def _to_be_trained(job) -> list[str]:
@@ -134,22 +138,22 @@ def _plan(job) -> None:
         )
 
 
-def _page(job, command: str, folder: Path) -> tuple[Path | None, str]:
+def _page(job, kept: list[str], command: str, folder: Path) -> tuple[Path | None, str]:
     from evenhand.launch.study.page.study_page import write_page
     from evenhand.launch.study.results import keep_beside, results_of
 
     results = results_of(job, command)
     page = write_page(results, folder) if any(results.reports.values()) else None
     if page is not None:
-        keep_beside(page.parent, job, results)
+        keep_beside(page.parent, job, results, kept)
     named = ", ".join(f"{arm} (seed {seed}, {log})" for (arm, seed), log in results.failed.items())
     failed = f"{len(results.failed)} students could not be made: {named}; logs in {job.directory.logs}."
     return page, failed if results.failed else ""
 
 
-def _take_over(job, archive: Path) -> int:
+def _take_over(job, wanted: Iterable[str], archive: Path) -> str:
     from evenhand.launch.study_work import take_over_reports
 
-    taken = take_over_reports(archive, job.missing().values(), job.directory)
+    said = take_over_reports(archive, wanted, job.directory)
     job.directory.take_over_teachers(archive.parent)
-    return taken
+    return said

@@ -68,12 +68,21 @@ def _run_missing(options: argparse.Namespace, job: Job, accelerate: str | None) 
         return job.run(launcher)
 
 
-def take_over_reports(archive: Path, wanted: Iterable[str], directory: ReportDirectory) -> int:
-    """Keep those reports of an archive whose keys are ``wanted``; how many there were."""
-    wanted = set(wanted)
-    taken = {key: report for key, report in read_archive(archive).items() if key in wanted}
+def take_over_reports(archive: Path, wanted: Iterable[str], directory: ReportDirectory) -> str:
+    """Keep those reports of an archive whose keys are ``wanted`` and that are not there yet.
+
+    Returns:
+        How many were taken over, and how many are of other settings than the study asks for, in words.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or it is no archive of reports.
+    """
+    wanted, found = set(wanted), read_archive(archive)
+    taken = {key: report for key, report in found.items() if key in wanted and not directory.has_report(key)}
     for key, report in taken.items():
         file = directory.report_file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
         report.save(file)
-    return len(taken)
+    other = len(found.keys() - wanted)
+    unused = f"; {other} more are of other settings than this study's, and are not used" if other else ""
+    return f"{len(taken)} reports taken over from {archive}{unused}"

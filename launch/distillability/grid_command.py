@@ -9,6 +9,7 @@ from pathlib import Path
 from evenhand.launch.distillability.grid_directory import GridDirectory
 from evenhand.launch.distillability.grid_file import load_grid
 from evenhand.launch.distillability.grid_job import GridJob
+from evenhand.launch.distillability.models import all_models
 from evenhand.launch.distillability.results import keep_beside, results_of
 from evenhand.launch.study_options import environment_of_runs, jobs_at_a_time
 from evenhand.launch.study_work import make_and_show, take_over_reports
@@ -30,9 +31,10 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
     grid = load_grid(options.study, options.scale, tasks=tasks, seeds=options.seeds, overrides=overrides)
     directory = GridDirectory(options.output_dir or Path("runs") / f"{grid.name}-{grid.scale}")
     job = GridJob(grid, directory, options.study, overrides, environment_of_runs(options, None))
+    whole = load_grid(options.study, options.scale, overrides=overrides) if tasks or options.seeds else grid
+    kept = dict.fromkeys(model.key for model in [*job.models, *all_models(whole)])
     if options.reports is not None:
-        taken = take_over_reports(options.reports, (model.key for model in job.missing()), directory)
-        print(f"study {grid.name}: {taken} reports taken over from {options.reports}")
+        print(f"study {grid.name}: {take_over_reports(options.reports, kept, directory)}")
     if not options.page_only:
         job.check()
     if options.plan:
@@ -40,16 +42,17 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
 
         print_grid_plan(job, jobs_at_a_time(options, None))
         return 0
-    return make_and_show(options, job, None, partial(_page, job))
+    return make_and_show(options, job, None, partial(_page, job, list(kept)))
 
 
-def _page(job: GridJob, command: str, folder: Path) -> tuple[Path | None, str]:
+def _page(job: GridJob, kept: list[str], command: str, folder: Path) -> tuple[Path | None, str]:
     from evenhand.launch.distillability.page.distillability_page import write_page
 
     results = results_of(job, command)
     page = write_page(results, folder) if results.reports else None
     if page is not None:
-        keep_beside(page.parent, results)
+        others = [key for key in kept if key not in results.reports and job.directory.has_report(key)]
+        keep_beside(page.parent, results, {key: job.directory.published_report(key) for key in others})
     failed = [model for model in job.missing() if job.directory.failure(model.key)]
     if not failed:
         return page, ""

@@ -46,13 +46,18 @@ def results_of(job: GridJob, command: str) -> GridResults:
     return GridResults(job.grid, reports, failed, command)
 
 
-def keep_beside(page: Path, results: GridResults) -> Path:
+def keep_beside(page: Path, results: GridResults, others: Mapping[str, EvaluationReport] | None = None) -> Path:
     """Write every report into the page's folder, so that the page can be made again, and the study go on, without the models; the archive's path.
+
+    Args:
+        page: the folder.
+        results: everything on the page.
+        others: further reports of the study by key: a page of one task must not cost the archive the others.
 
     Raises:
         ValueError: there is no report.
     """
-    return write_archive(results.reports, page / ARCHIVE)
+    return write_archive({**(others or {}), **results.reports}, page / ARCHIVE)
 
 
 def results_from_archive(grid: Grid, archive: str | Path, command: str = "") -> GridResults:

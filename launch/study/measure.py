@@ -12,12 +12,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from evenhand.evaluation import EvaluationReport
 from evenhand.launch.errors import exit_code
 from evenhand.launch.evaluate import evaluate_all
 from evenhand.launch.recipe import EvaluationSection
 from evenhand.launch.recipe_reading import build_section
-from evenhand.launch.run_directory import RunDirectory
 from evenhand.launch.study.sole_process import one_after_the_other
 
 
@@ -47,11 +45,8 @@ def _measure(data: dict) -> list[Path]:
             groups.setdefault(json.dumps(student["evaluation"], sort_keys=True), []).append(student)
     for students in groups.values():
         section = build_section(EvaluationSection, students[0]["evaluation"], "evaluation.")
-        evaluate_all([student["run"] for student in students], section, pictures=False)
-        for student in students:
-            report = EvaluationReport.load(RunDirectory(student["run"]).report_file)
-            Path(student["report"]).parent.mkdir(parents=True, exist_ok=True)
-            report.save(Path(student["report"]))
+        runs, files = ([student[key] for student in students] for key in ("run", "report"))
+        evaluate_all(runs, section, pictures=False, also_to=files)  # each as soon as it is there: a kill costs one
     if data["checkpoints"]:
         shutil.rmtree(data["checkpoints"], ignore_errors=True)
     return [Path(student["report"]) for student in data["students"]]

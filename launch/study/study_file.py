@@ -87,7 +87,9 @@ def load_study(
         raise ValueError(f"Study {path}: {error}") from None
     named = dict.fromkeys([entry.baseline, *(arm for section in sections for arm in section.arms)])
     kept = {arm: arms[arm] for arm in named}
-    return Study(name, entry.title, scale, entry.baseline, kept, tuple(sections), settings, entry.paper, arms)
+    titles = {key: section["title"] for key, section in entry.sections.items() if "title" in section}
+    titles |= {one.name: one.label for one in left_out}
+    return Study(name, entry.title, scale, entry.baseline, kept, tuple(sections), settings, entry.paper, arms, titles)
 
 
 def _scale(entry: _StudyEntry, scale: str, overrides: Sequence[str]) -> Scale:

@@ -149,6 +149,7 @@ class Study:
         settings: the scale as the file has it.
         paper: ``citation`` and further facts on what is reproduced.
         all_arms: every arm of the scale, those of other sections too: which students are one does not depend on what part of a study is run.
+        titles: of every section of the file, and of the arms that the scale is without, by the names that ``settings.without`` has.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Study:
     settings: Scale
     paper: Mapping[str, str] = field(default_factory=dict)
     all_arms: Mapping[str, StudyArm] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
     memo: dict = field(default_factory=dict, init=False, repr=False, compare=False)
     """Hashes that were computed of this very study, see `cells`."""
 

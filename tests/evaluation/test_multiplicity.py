@@ -22,3 +22,11 @@ def test_families_are_corrected_each_on_its_own_and_controls_not_at_all():
     assert holm_by_family(p_values, families, "control") == pytest.approx(
         {"a": 0.02, "b": 0.04, "c": 0.04, "k": None, "n": None}
     )
+
+
+def test_tests_still_to_be_made_count_as_if_they_had_found_nothing():
+    """The same as with so many further tests at p = 1, so that nothing can be taken back when they are made."""
+    made = {"a": 0.01, "b": 0.02, "c": None, "d": 0.4}
+    with_nothing = holm(made | {"e": 1.0, "f": 1.0})
+    assert holm(made, absent=2) == {name: with_nothing[name] for name in made}
+    assert holm(made, absent=2)["a"] == pytest.approx(0.05) and holm(made)["a"] == pytest.approx(0.03)

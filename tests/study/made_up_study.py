@@ -101,7 +101,7 @@ def factor_of(arm, value, seed):
 
 def report(entry, arm, seed, factor, glue):
     model = {
-        "role": "student", "name": f"{arm}-seed{seed}", "model_type": "distilbert", "layers": 2, "hidden_size": 8, "vocab_size": 9,
+        "role": "student", "name": f"{arm}-seed{seed}", "model_type": "distilbert", "layers": 2, "hidden_size": 8, "vocab_size": 900,
         "parameters": 10, "max_length": 16, "weights_sha256": f"{arm}{seed}", "tokenizer_sha256": "2" * 64,
     }  # fmt: skip
     noise = np.random.default_rng([seed, *arm.encode()])

@@ -9,7 +9,6 @@ import threading
 
 import pytest
 
-from evenhand.evaluation import EvaluationReport
 from evenhand.launch.cohort_directory import SHARED
 from evenhand.launch.launchers import LocalLauncher
 from evenhand.launch.study.directory import StudyDirectory
@@ -100,15 +99,14 @@ def test_runs_of_teachers_name_what_they_leave(job, tmp_path):
 def test_arms_of_one_report_are_measured_once(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "evenhand.launch.study.measure.evaluate_all", lambda runs, section, pictures: calls.append(runs)
+        "evenhand.launch.study.measure.evaluate_all",
+        lambda runs, section, pictures, also_to: calls.append((runs, also_to)),
     )
-    monkeypatch.setattr(EvaluationReport, "load", lambda path: EvaluationReport({}))
-    monkeypatch.setattr(EvaluationReport, "save", lambda report, path: path.write_text("{}"))
     student = {"run": "a", "report": str(tmp_path / "reports" / "k.json"), "evaluation": {}}
     file = tmp_path / "measure.json"
     file.write_text(json.dumps({"students": [student, student | {"run": "b"}], "checkpoints": None}))
     measure_students(file)
-    assert [len(runs) for runs in calls] == [1]
+    assert calls == [(["b"], [student["report"]])]
 
 
 def test_links_of_students_that_are_there_stay(job):

@@ -13,7 +13,7 @@ from miniature import write_study
 from transformers.trainer_callback import CallbackHandler
 
 from evenhand.evaluation import EvaluationReport
-from evenhand.launch import cohort
+from evenhand.launch import cohort, evaluate
 from evenhand.launch.study.directory import StudyDirectory
 from evenhand.model_cards.published_report import without_machine_paths
 
@@ -93,18 +93,18 @@ def noting_steps(file, dies_at=None):
     CallbackHandler.on_step_begin = noted
 
 
-def dying_at_report(number):
-    """Let the process die when its ``number``-th report is to be kept."""
-    save, kept = EvaluationReport.save, []
+def dying_at_student(number):
+    """Let the process die when its ``number``-th student is to be measured."""
+    measure, measured = evaluate.measure_model, []
 
-    def counted(self, path):
-        if path.parent.name == "reports":
-            kept.append(path)
-            if len(kept) == number:
+    def counted(path, role, *rest, **options):
+        if role == "student":
+            measured.append(path)
+            if len(measured) == number:
                 die()
-        return save(self, path)
+        return measure(path, role, *rest, **options)
 
-    EvaluationReport.save = counted
+    evaluate.measure_model = counted
 
 
 def test_a_study_killed_while_it_trains_and_while_it_measures_ends_as_if_it_had_not_been(
@@ -119,7 +119,7 @@ def test_a_study_killed_while_it_trains_and_while_it_measures_ends_as_if_it_had_
     killed(lambda: run(lambda: noting_steps(steps[0], dies_at=3)))
     assert steps[0].read_text().split() == ["0", "1", "2", "3"]
     assert not (begun / "reports").exists() and len(list(begun.glob("cohorts/*/cohort/checkpoints/checkpoint-2"))) == 1
-    killed(lambda: run(lambda: noting_steps(steps[1]), lambda: dying_at_report(2)))
+    killed(lambda: run(lambda: noting_steps(steps[1]), lambda: dying_at_student(2)))
     assert steps[1].read_text().split() == ["2", "3"]  # from the checkpoint, and no other training before the measuring
     assert len(reports_of(begun)) == 1 and len(StudyDirectory(begun).students()) == 2
     launcher = in_process()

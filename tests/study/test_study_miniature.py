@@ -290,3 +290,17 @@ def test_the_archive_beside_the_page_has_every_report_and_gives_the_same_page(
     assert evenhand_study("--only", SECTIONS, "--reports", str(archive), "--page-only", "--page", str(page)) == 0
     assert f"{len(kept)} reports taken over" in capsys.readouterr().out
     assert contents(page) == contents(finished.page)
+
+
+def test_a_page_of_one_section_keeps_the_reports_of_the_others_in_its_archive(
+    finished, evenhand_study, tmp_path, capsys
+):
+    archive, page = finished.page / "reports.jsonl.xz", tmp_path / "page"
+    words = ("--page-only", "--reports", str(archive), "--page", str(page))
+    assert evenhand_study("--only", "random_pairs", *words) == 0
+    assert read_archive(page / "reports.jsonl.xz").keys() == read_archive(archive).keys()
+    capsys.readouterr()
+    assert evenhand_study("--only", "random_pairs", *words, "training.max_steps=5") == 1
+    said = capsys.readouterr().out
+    count = len(read_archive(archive))
+    assert f"0 reports taken over from {archive}; {count} more are of other settings than this study's" in said

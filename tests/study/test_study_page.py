@@ -14,6 +14,7 @@ from scipy import stats
 from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.multiplicity import holm
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
+from evenhand.launch.study.page.diagnostics_section import other_settings_lines
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.pictures import planted_picture
 from evenhand.launch.study.page.study_page import write_page
@@ -60,7 +61,13 @@ def test_differences_carry_interval_verdict_pairs_and_what_could_have_been_found
         assert judged["detectable"] < judged["detectable_holm"]
         assert f"| {number(judged['detectable'], signed=False)} |" in text
     # proposed, unrelated pairs, terms, three depths, two other weights …, and the proposed arm against its control
-    assert data["comparisons_corrected_for"] == len(data["comparisons"]) == 11
+    assert len(data["comparisons"]) == 11
+    # the arm to come is counted, so that nothing that holds now can be taken back by it
+    assert data["comparisons_corrected_for"] == 12
+    assert "over the 12 comparisons of this page (1 of them still to be made" in text
+    raw = {str(i): one["families"]["gender"]["words_and_seeds"] for i, one in enumerate(data["comparisons"])}
+    corrected = holm({i: one["p_value"] for i, one in raw.items()}, 1)
+    assert corrected == {i: one["p_value_holm"] for i, one in raw.items()}
 
 
 def test_the_price_per_nat_is_the_ratio_of_the_paired_differences(results, data):
@@ -145,7 +152,7 @@ def test_planted_strengths_stand_beside_what_is_measured(entry, tmp_path):
     assert f"{number(np.mean(change))} [" in rows(section, "mixup (proposed)")[1]
     summary = part(text, "What the numbers say")
     assert "Where an association of +0.80 was planted (C6, C6b): plain students show" in summary
-    assert "Not at this scale: table3 (no tasks)." in text
+    assert f"Not at this scale: {study.titles['table3']} (no tasks)." in text
     assert json.loads((tmp_path / "page" / "results.json").read_text())["planted"]["strengths"] == PLANTED
     (picture,) = planted_picture(MeasuredStudy(results), tmp_path)[:1]
     assert "(figures/planted.png)" in picture and (tmp_path / "planted.png").stat().st_size > 5000
@@ -211,7 +218,7 @@ def test_only_a_study_with_more_seeds_for_its_core_arms_says_so(results, text, t
 def test_comparisons_with_the_teacher_carry_p_and_what_could_have_been_found(data, text):
     found = {name: arm["from_teacher"] for name, arm in data["arms"].items() if arm["from_teacher"]}
     own = {name: judged["p_value"] for name, judged in found.items() if not data["arms"][name]["same_students_as"]}
-    assert holm(own) == {name: found[name]["p_value_holm"] for name in own}
+    assert holm(own, 1) == {name: found[name]["p_value_holm"] for name in own}  # 1: the arm to come
     headline = next(line for line in data["summary"] if "of its teacher" in line or "than its teacher" in line)
     assert "p (Holm)" in headline and f"detectable {number(found['original']['detectable'], signed=False)}" in headline
     assert "Δ from its teacher, words and seeds | p (Holm) | detectable |" in text
@@ -223,7 +230,8 @@ def test_planted_and_glue_changes_are_corrected_over_their_families(entry, data,
     changes = json.loads((page.parent / "results.json").read_text())["planted"]["changes"]
     for against in ("from_teacher", "from_reference", "from_reference_on_z"):
         raw = {i: one[against]["p_value"] for i, one in enumerate(changes) if one[against]}
-        assert holm(raw) == {i: changes[i][against]["p_value_holm"] for i in raw} and len(raw) > 10
+        to_come = len(set(PLANTED.values()))  # the arm to come, at each strength
+        assert holm(raw, to_come) == {i: changes[i][against]["p_value_holm"] for i in raw} and len(raw) > 10
     summary = part(page.read_text(encoding="utf-8"), "What the numbers say")
     assert summary.count("students without L_ce, show") == len(set(PLANTED.values()))
     tasks = data["sections"]["table3"]["glue"]["arms"]["proposed"]["differences"]
@@ -275,7 +283,69 @@ def test_guessing_by_frequency_stands_beside_the_losses(results, text, tmp_path)
     page = write_page(dataclasses.replace(results, reports=reports), tmp_path / "page", figures=False)
     shown = page.read_text(encoding="utf-8")
     assert re.search(r"teacher 2\.500, plain students 3\.1\d\d, guessing by the tokens' frequency 6\.500", shown)
+    assert "guessing all tokens alike 6.802" in shown  # ln 900
     assert "The teacher's logits carry context" in part(shown, "What the numbers say")
+    first = copy.deepcopy(reports["original"][0].to_dict())
+    first["model"]["vocab_size"] = 9  # ln 9 is 2.197, which is less than the teacher loses
+    reports["original"][0] = EvaluationReport(first)
+    page = write_page(dataclasses.replace(results, reports=reports), tmp_path / "page", figures=False)
+    assert "logits carry **no** context" in part(page.read_text(encoding="utf-8"), "What the numbers say")
+
+
+def test_the_page_says_whether_the_teacher_has_an_association_to_pass_on(results, tmp_path):
+    def said(p_value):
+        reports = {arm: dict(of_seeds) for arm, of_seeds in results.reports.items()}
+        for seed, one in reports["original"].items():
+            data = copy.deepcopy(one.to_dict())
+            family = data["measures"]["seat"][0]["reference"]["families"]["gender"]
+            family["noise_floor"] = {"expected": 0.2, "quantile_95": 0.4567, "p_value": p_value, "permutations": 99}
+            reports["original"][seed] = EvaluationReport(data)
+        page = write_page(dataclasses.replace(results, reports=reports), tmp_path / "page", figures=False)
+        return part(page.read_text(encoding="utf-8"), "What the numbers say")
+
+    assert "The teacher has an association to pass on: mean \\|d\\|" in said(0.04)
+    assert "stay below 0.457 (p 0.040)" in said(0.04)
+    assert "The teacher has **no** association that chance could not give" in said(0.06)
+
+
+def test_core_arms_that_turn_under_another_pooling_are_named(results):
+    def with_cls(factor):
+        """A second pooling, under which the proposed arm's association is ``factor`` times the plain one's."""
+        reports = {}
+        for arm, of_seeds in results.reports.items():
+            reports[arm] = {}
+            for seed, one in of_seeds.items():
+                data = copy.deepcopy(one.to_dict())
+                (first,) = data["measures"]["seat"]
+                plain = results.reports["original"][seed].measures["seat"][0]["model"] if seed < 4 else first["model"]
+                model = scaled(plain, factor) if arm == "proposed" else first["model"]
+                data["measures"]["seat"].append(copy.deepcopy(first) | {"pooling": "cls", "model": model})
+                reports[arm][seed] = EvaluationReport(data)
+        return "\n".join(other_settings_lines(MeasuredStudy(dataclasses.replace(results, reports=reports))))
+
+    assert "In none of 2 core arms does Δ have another sign than under the headline's setting, `mean`" in with_cls(0.9)
+    assert "Of 2 core arms 1 has Δ of another sign" in with_cls(1.1) and "*mixup (proposed)* (−0." in with_cls(1.1)
+
+
+def test_arms_with_another_teacher_or_text_are_named_where_the_pairing_is_explained(results, text, tmp_path):
+    assert "same masks. Intervals" in text
+
+    def changed(arm, **changes):
+        return dataclasses.replace(arm, **changes)
+
+    arms = dict(results.study.arms)
+    recipe = arms["mix-input"].recipe
+    arms["mix-input"] = changed(
+        arms["mix-input"],
+        recipe=dataclasses.replace(recipe, corpus=dataclasses.replace(recipe.corpus, cda="one_sided")),
+    )
+    arms["proposed"] = changed(arms["proposed"], teacher="debiased")
+    other = dataclasses.replace(results, study=dataclasses.replace(results.study, arms=arms))
+    page = write_page(other, tmp_path / "page", figures=False).read_text(encoding="utf-8")
+    assert (
+        "same masks (except the teacher, and the first weights that come from it, for *mixup (proposed)*; the text, and so order and masks, "
+        "for *mixup: inputs*). Intervals" in page
+    )
 
 
 def test_a_sweep_over_the_fraction_prints_passes_over_the_text(results, tmp_path):

@@ -79,6 +79,29 @@ def test_a_sweep_is_drawn_over_the_seeds_that_every_arm_has(tmp_path_factory, tm
         assert point.interval == pytest.approx(of_two)
 
 
+def test_losses_on_other_text_are_not_drawn_along_a_sweep(tmp_path_factory, tmp_path, monkeypatch):
+    study = made_up_study(tmp_path_factory.mktemp("tiny"), only=["table2", "figure1"])
+    results = made_up_results(study, measured_seat())
+    drawn = []
+    monkeypatch.setattr(pictures, "draw_sweep_figure", lambda sweep, path: drawn.append(sweep))
+    pictures.sweep_picture(MeasuredStudy(results), study.sections[-1], tmp_path)
+    for report in results.reports["depth-1"].values():
+        report.training["held_out_mlm_loss"]["n_targets"] += 1  # of another text
+    pictures.sweep_picture(MeasuredStudy(results), study.sections[-1], tmp_path)
+    one_text, other = drawn
+    assert all(point.losses for point in one_text.points) and one_text.teacher_loss is not None
+    assert not any(point.losses for point in other.points) and other.teacher_loss is None
+    assert [point.biases for point in other.points] == [point.biases for point in one_text.points]
+
+
+def test_under_the_curves_stands_where_the_plain_students_began(results, tmp_path):
+    final = [one.training["watch"]["curve"][-1]["seat_mean_abs"] for one in results.reports["original"].values()]
+    (line,) = [line for line in pictures.steps_picture(MeasuredStudy(results), tmp_path) if "begins at" in line]
+    assert line.startswith(
+        f"*original* begins at 0.000, with the first weights and before any training, and ends at {np.mean(final):.3f}:"
+    )
+
+
 def test_the_page_warns_of_means_over_other_seeds(results):
     few = "\n".join(reading_lines(MeasuredStudy(with_seeds(results, {"proposed": [0, 1], "hopeless": []}))))
     plain = MeasuredStudy(results).arms["original"].mean_magnitudes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.evaluation.spread_of_associations import Spread, spread_of
-from evenhand.launch.page_text import ABSENT, estimate, probability, table
+from evenhand.launch.page_text import ABSENT, estimate, listed, plural, probability, table
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import GENDER, MeasuredArm, MeasuredStudy
 from evenhand.launch.study.page.number_text import arm_label, difference, judged_text
@@ -82,8 +82,41 @@ def other_settings_lines(measured: MeasuredStudy) -> list[str]:
             f"### Pooling {code(entry['pooling'])}, {markdown(entry['stimuli']['name'])}",
             "",
             *table(header, rows),
+            *_turned(measured, which),
         ]
     if not lines:
         return []
     note = "The same students under other settings of the measure; Holm's correction is over the arms within each."
     return ["## Other poolings and stimuli", "", note, "", *lines]
+
+
+def _turned(measured: MeasuredStudy, which: int) -> list[str]:
+    """Whether what the core arms do depends on this setting of the measure: those whose difference has the other sign than the headline's."""
+    names, turned = [], []
+    for name, arm in measured.arms.items():
+        reference = measured.reference_of(name)
+        if arm.same_as is not None or reference is None or not arm.arm.core:
+            continue
+        both = [
+            found.get((name, measured.name_of(reference)))
+            for found in (measured.comparisons, measured.other_entry(which))
+        ]
+        if None in both:
+            continue
+        changes = [one.families[GENDER].words_and_seeds.difference for one in both]
+        if None not in changes:
+            names.append(name)
+            if changes[0] * changes[1] < 0:
+                turned.append(f"*{markdown(arm.arm.label)}* ({number(changes[0])} there, {number(changes[1])} here)")
+    if not names:
+        return []
+    headline = f"{code(measured.entries[0]['pooling'])} on {markdown(measured.entries[0]['stimuli']['name'])}"
+    if not turned:
+        return [
+            f"In none of {plural(len(names), 'core arm')} does Δ have another sign than under the headline's setting, {headline}.",
+            "",
+        ]
+    return [
+        f"Of {plural(len(names), 'core arm')} {len(turned)} {'has' if len(turned) == 1 else 'have'} Δ of another sign than under the headline's setting, {headline}: {listed(turned)}.",
+        "",
+    ]

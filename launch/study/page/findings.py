@@ -92,12 +92,16 @@ def paper_text(measured: MeasuredStudy, arm: str, against: str) -> str:
         text += ", which lies within the interval"
     else:
         text += ", which lies outside the interval"
-    found = (
-        "would have been found"
-        if abs(change) >= judged.detectable
-        else "is smaller than what could have been found here"
-    )
-    return f"{text}; a true difference of that size {found}."
+    return f"{text}; a true difference of that size {_found(abs(change), judged)}."
+
+
+def _found(size: float, judged: Judgement) -> str:
+    """Whether a true difference of that size would have been seen, with and without Holm's correction."""
+    if size < judged.detectable:
+        return "would have been found in fewer than four of five such studies"
+    if judged.detectable_holm is None or size >= judged.detectable_holm:
+        return "would have been found in four of five such studies or more"
+    return "would have been found in four of five such studies or more before Holm's correction, in fewer after it"
 
 
 def price_text(measured: MeasuredStudy, arm: str, against: str | None = None) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evenhand.evaluation.arm_comparisons import Judgement
-from evenhand.launch.page_text import ABSENT, interval, listed, table
+from evenhand.launch.page_text import ABSENT, interval, listed, plural, table
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.control_text import about_gender
 from evenhand.launch.study.page.findings import answer, is_firm, label_of, of_family, paper_change
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
-from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
 from evenhand.launch.study.page.number_text import difference
 from evenhand.launch.study.page.planted_changes import REFERENCE, TEACHER, planted_changes, planted_groups
+from evenhand.launch.study.page.planted_section import near_ceiling
 from evenhand.launch.study.page.printed import printed_correlation
 from evenhand.launch.study.page.roles import MIXED_PARTS
+from evenhand.launch.study.page.teacher_section import debiased_words_of_the_tests
 
 _UNKNOWN = "cannot be told"
 _LOWERS = {
@@ -29,6 +31,7 @@ _RAISES = {
 }  # fmt: skip
 """Of a term of the loss, by the answer on the arm without it."""
 _AGAINST_TEACHER = {"worse": "**yes**", "better": "**no, less**"}
+_MOST = "What is known to lower it, most first?"
 _LARGEST = 3
 """Arms that are named as lowering it most."""
 
@@ -51,12 +54,17 @@ def in_short_lines(measured: MeasuredStudy) -> list[str]:
     header = ["question", "answer", "Δ mean \\|d\\|, over words and seeds unless said", "paper, one run each"]
     planted = [group for group in planted_groups(measured.results.planted or {}) if group.strength]
     changes = planted_changes(measured) if planted else {}
+    on_z = planted_changes(measured, on_z=True) if planted else {}
     header += [f"Δd over seeds where {number(group.strength, digits=2)} was planted" for group in planted]
-    cells = [[*row.cells, *(_planted(changes, group, row.planted) for group in planted)] for row in rows]
-    return ["## In short", "", *table(header, cells, 2), *_note(measured, bool(planted))]
+    near = {group for group in planted if near_ceiling(measured, group)}
+    cells = [
+        [*row.cells, *(_planted(changes, on_z if group in near else changes, group, row.planted) for group in planted)]
+        for row in rows
+    ]
+    return ["## In short", "", *table(header, cells, 2), *_note(measured, bool(planted), bool(near))]
 
 
-def _note(measured: MeasuredStudy, planted: bool) -> list[str]:
+def _note(measured: MeasuredStudy, planted: bool, near: bool) -> list[str]:
     text = (
         'Answers are those after Holm\'s correction over all comparisons of the page. *Cannot be told* is no "no": what the interval leaves out is '
         "excluded, and nothing else."
@@ -64,17 +72,23 @@ def _note(measured: MeasuredStudy, planted: bool) -> list[str]:
     if planted:
         text += (
             " Where the truth was planted, the seeds cover all that is random, so the last columns are the sharper ones: the sign is that of the planted "
-            "association, ▼ less and ▲ more of it where the change holds after the correction over strengths and arms."
+            "association, ▼ less and ▲ more of it where the change holds after the correction over strengths and arms"
+            + (", where the teachers are near the end of d on z = atanh(d/2) too." if near else ".")
         )
     return [text, ""]
 
 
-def _planted(changes: Mapping, group, which: tuple[str, str] | None) -> str:
+def _planted(changes: Mapping, marking: Mapping, group, which: tuple[str, str] | None) -> str:
+    """The change of d, marked where it holds and that of ``marking`` does too."""
     judged: Judgement | None = None if which is None else changes.get((group, *which))
     if judged is None or judged.difference is None:
         return ABSENT
-    mark = {"better": " ▼", "worse": " ▲"}.get(judged.verdict, "") if judged.holds is not False else ""
-    return difference(judged) + mark
+    marks = [_mark(one) for one in (judged, marking[(group, *which)])]
+    return difference(judged) + (marks[0] if marks[0] == marks[1] else "")
+
+
+def _mark(judged: Judgement) -> str:
+    return {"better": " ▼", "worse": " ▲"}.get(judged.verdict, "") if judged.holds is not False else ""
 
 
 def _paper(measured: MeasuredStudy, name: str) -> str:
@@ -90,7 +104,16 @@ def _compared(measured: MeasuredStudy, question: str, words: dict[str, str], nam
     """A row on one arm against what it is compared with."""
     own = measured.name_of(name)
     said = words[answer(measured, name)]
-    return _Row(question, said, difference(of_family(measured, name)), _paper(measured, name), (own, REFERENCE))
+    return _Row(question, said, _evidence(measured, name), _paper(measured, name), (own, REFERENCE))
+
+
+def _evidence(measured: MeasuredStudy, name: str) -> str:
+    """The difference over words and seeds; where the answer rests on the interval over seeds alone, with that too."""
+    shown = difference(of_family(measured, name))
+    if not answer(measured, name).endswith(" here"):
+        return shown
+    alone = measured.comparison(name).families[GENDER].seeds_alone
+    return f"{shown}; over seeds {interval((alone.low, alone.high), digits=3)}"
 
 
 def _own(measured: MeasuredStudy) -> list[str]:
@@ -178,15 +201,23 @@ def _cost(measured: MeasuredStudy) -> list[_Row]:
     if comparison is None or comparison.mlm_loss is None:
         return []
     loss = comparison.mlm_loss
-    words = {"worse": "**yes**", "better": "**no, it gains**"}.get(loss.verdict, _UNKNOWN)
+    words = _cost_words(loss)
     rows = [_Row("Does the mixup cost masked-LM loss?", words, f"{difference(loss, 4)} nats, over seeds")]
     change = glue_changes(measured, name, glue_tasks(measured, [name, measured.study.baseline])).get("mean")
     if change is not None and change.difference is not None:
-        words = {"worse": "**yes**", "better": "**no, it gains**"}.get(change.verdict, _UNKNOWN)
-        if change.verdict in ("worse", "better") and change.holds is False:
-            words = "perhaps; the correction takes it back"
-        rows.append(_Row("Does it cost points on GLUE?", words, f"{difference(change, 2)} points, over seeds"))
+        rows.append(
+            _Row("Does it cost points on GLUE?", _cost_words(change), f"{difference(change, 2)} points, over seeds")
+        )
     return rows
+
+
+def _cost_words(change: Judgement) -> str:
+    if change.verdict not in ("worse", "better"):
+        return _UNKNOWN
+    if change.holds is False:
+        gains = "" if change.verdict == "worse" else " it gains"
+        return f"perhaps{gains}; the correction takes it back"
+    return "**yes**" if change.verdict == "worse" else "**no, it gains**"
 
 
 def _most(measured: MeasuredStudy) -> list[_Row]:
@@ -199,12 +230,19 @@ def _most(measured: MeasuredStudy) -> list[_Row]:
         n for n, code in answers.items() if code == "less here"
     ]
     if not sure:
-        return [_Row("What lowers it most?", "nothing that can be told", ABSENT)]
+        return [_Row(_MOST, "nothing that can be told", ABSENT)]
     known = sorted(sure, key=lambda name: of_family(measured, name).difference)[:_LARGEST]
     here = "" if answers[known[0]] == "less" else ", with these test words"
-    changes = "; ".join(difference(of_family(measured, name)) + _price(measured, name) for name in known)
+    changes = "; ".join(_evidence(measured, name) + _price(measured, name) for name in known)
     paper = "; ".join(_paper(measured, name) for name in known)
-    return [_Row("What lowers it most?", listed([label_of(measured, name) for name in known]) + here, changes, paper)]
+    labels = [label_of(measured, name) + _trained_on_the_tests(measured, name) for name in known]
+    return [_Row(_MOST, listed(labels) + here, changes, paper)]
+
+
+def _trained_on_the_tests(measured: MeasuredStudy, name: str) -> str:
+    """That the words which are measured were among those that the arm's teacher was debiased on: then the fall is no finding."""
+    words = debiased_words_of_the_tests(measured, measured.study.arms[name].teacher)
+    return f" (its teacher was debiased on {plural(len(words), 'word')} of these tests)" if words else ""
 
 
 def _price(measured: MeasuredStudy, name: str) -> str:

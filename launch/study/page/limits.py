@@ -19,9 +19,10 @@ def limits_lines(measured: MeasuredStudy) -> list[str]:
         reach[is_core(measured, name)].append(judged.detectable)
         change = paper_change(measured, name, reference)
         if change is not None:
-            (larger if abs(change) >= judged.detectable else smaller).append(
-                f"{label_of(measured, name)} ({number(change)})"
-            )
+            outside = judged.low is not None and not judged.low <= change <= judged.high
+            seen = abs(change) >= judged.detectable
+            note = ", though here it lies outside the interval" if outside and not seen else ""
+            (larger if seen else smaller).append(f"{label_of(measured, name)} ({number(change)}{note})")
     if not any(reach.values()):
         return [
             "**What cannot be told**: no arm has two students yet that are paired with another's, so there is no difference with an interval."

@@ -176,18 +176,25 @@ class MeasuredStudy:
 
     @property
     def tests(self) -> int:
-        """How many comparisons Holm's correction is over."""
-        return sum(
+        """How many comparisons Holm's correction is over, those that are still to be made among them."""
+        made = sum(
             one.families[GENDER].words_and_seeds.p_value is not None
             for one in self.comparisons.values()
             if GENDER in one.families
         )
+        return made + self.tests_to_come
+
+    @property
+    def tests_to_come(self) -> int:
+        """Comparisons of arms that have no seed in common yet."""
+        return len(self._pairs) - len(self.comparisons)
 
     @cached_property
     def from_teachers(self) -> dict[str, Judgement]:
         """Every arm against its teachers, corrected over all of them: a family of their own, beside that of the comparisons of arms."""
         own = {name: arm.from_teacher for name, arm in self.arms.items() if arm.same_as is None}
-        found = corrected_by_holm({name: judged for name, judged in own.items() if judged is not None})
+        to_come = sum(not self.arms[name].reports for name in own)
+        found = corrected_by_holm({name: judged for name, judged in own.items() if judged is not None}, to_come)
         shared = {name: self.name_of(name) for name in self.arms}
         return {name: found[holder] for name, holder in shared.items() if holder in found}
 
@@ -234,12 +241,16 @@ class MeasuredStudy:
             "missing": sum(len(arm.missing) for arm in own),
         }
 
-    def _compare(self, which: int) -> dict[tuple[str, str], ArmComparison]:
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        """What is compared with what: each pair of other students once."""
         pairs = [(self.name_of(one), self.name_of(other)) for one, other in self.roles.pairs(self.arms)]
-        pairs = [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
+        return [pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]]
+
+    def _compare(self, which: int) -> dict[tuple[str, str], ArmComparison]:
         results = {name: arm.seat(which) for name, arm in self.arms.items()}
         pools = {self.roles.pool: self.roles.controls} if self.roles.pool else {}
-        return compare_arms(results, pairs, self.losses, pools, self.same_text)
+        return compare_arms(results, self._pairs, self.losses, pools, self.same_text)
 
     @cached_property
     def losses(self) -> dict[str, dict[int, float]]:
@@ -261,10 +272,15 @@ class MeasuredStudy:
 
 def mean_teacher(measured: MeasuredStudy, which: int = 0) -> dict[str, object] | None:
     """The baseline's teachers, each once, with intervals; ``None`` where the reports have none."""
+    distinct = distinct_teachers(measured, which)
+    return aggregate_results(distinct) if distinct else None
+
+
+def distinct_teachers(measured: MeasuredStudy, which: int = 0) -> list[Mapping]:
+    """What was measured of the baseline's teachers, each once; of the first arm that has any where the baseline has none."""
     arms = [measured.arms[measured.study.baseline], *measured.arms.values()]
     teachers = next((found for arm in arms if (found := list(arm.teachers(which).values()))), [])
-    distinct = [result for index, result in enumerate(teachers) if result not in teachers[:index]]
-    return aggregate_results(distinct) if distinct else None
+    return [result for index, result in enumerate(teachers) if result not in teachers[:index]]
 
 
 def teacher_loss(measured: MeasuredStudy) -> float | None:
@@ -286,6 +302,15 @@ def unigram_loss(measured: MeasuredStudy) -> float | None:
             if found is not None and seed in base and same_targets(report, base[seed]):
                 known.setdefault(seed, []).append(found)
     return float(np.mean([np.mean(losses) for losses in known.values()])) if known else None
+
+
+def uniform_loss(measured: MeasuredStudy) -> float | None:
+    """Loss of giving every token of the vocabulary the same probability, in nats; ``None`` where its size is not known.
+
+    Where rare tokens are masked more often than they occur, guessing by frequency can lose more than this.
+    """
+    size = measured.first.data["model"].get("vocab_size")
+    return math.log(size) if size else None
 
 
 def common_seeds(arms: Iterable[MeasuredArm]) -> set[int]:

@@ -7,6 +7,7 @@ import numpy as np
 from evenhand.evaluation.verdict import RULE
 from evenhand.launch.page_text import listed, passes, plural
 from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.findings import label_of
 from evenhand.launch.study.page.measured import (
     CEILING,
     GENDER,
@@ -14,6 +15,7 @@ from evenhand.launch.study.page.measured import (
     common_seeds,
     mean_teacher,
     teacher_loss,
+    uniform_loss,
     unigram_loss,
 )
 from evenhand.launch.study.page.teacher_makings import teacher_makings_lines
@@ -26,7 +28,7 @@ def opening_lines(measured: MeasuredStudy) -> list[str]:
     lines = [
         f"# {markdown(study.title)}",
         "",
-        "Written by a command from the reports of its students; no number here was typed.",
+        "Written by a command from the reports of its students: no result here was typed. What the paper has stands in the study's files.",
         "",
     ]
     lines += [f"- {markdown(key[:1].upper() + key[1:])}: {markdown(text)}." for key, text in _facts(study.paper)]
@@ -37,7 +39,7 @@ def opening_lines(measured: MeasuredStudy) -> list[str]:
     left_out = study.settings.without
     if left_out:
         lines += [
-            f"Not at this scale: {'; '.join(f'{markdown(name)} ({markdown(why.rstrip(chr(46)))})' for name, why in left_out.items())}.",
+            f"Not at this scale: {'; '.join(f'{markdown(study.titles.get(name, name))} ({markdown(why.rstrip(chr(46)))})' for name, why in left_out.items())}.",
             "",
         ]
     return lines
@@ -73,10 +75,11 @@ def _training(measured: MeasuredStudy) -> list[str]:
 
 
 def _losses(measured: MeasuredStudy) -> list[str]:
-    """Held-out loss of teacher and plain students beside that of guessing by frequency, which says whether there is context in the logits."""
+    """Held-out loss of teacher and plain students beside those of guessing, which say whether there is context in the logits."""
     losses = list(measured.arms[measured.study.baseline].losses().values())
     shown = [("teacher", teacher_loss(measured)), ("plain students", float(np.mean(losses)) if losses else None)]
     shown.append(("guessing by the tokens' frequency", unigram_loss(measured)))
+    shown.append(("guessing all tokens alike", uniform_loss(measured)))
     parts = [f"{what} {number(loss, False)}" for what, loss in shown if loss is not None]
     return [f"- Held-out masked-LM loss, nats per masked token: {', '.join(parts)}; lower is better."] if losses else []
 
@@ -106,12 +109,13 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         "## How to read the tables",
         "",
         f"- SEAT with {code(entry['pooling'])} pooling on {markdown(source)}. d keeps its sign; mean \\|d\\| is over the six gender tests C6 to C8b. Lower is less measured association.",
-        "- Arms are paired by seed: same teacher, same first weights where the depth is the same, same order of data, same masks. Intervals are at 95 %. Those over *words and seeds* say what would hold for "
+        f"- Arms are paired by seed: same teacher, same first weights where the depth is the same, same order of data, same masks{_exceptions(measured)}. Intervals are at 95 %. Those over *words and seeds* say what would hold for "
         "other words and other trainings; those over *seeds alone* what would hold for other trainings measured with these very words.",
         "- Mean \\|d\\| has no sign, so noise in the words adds to it, and to a small \\|d\\| more than to a large one. Intervals over words and seeds are centred on what the jackknife leaves of it without "
-        "that, and widened to the number itself where they would leave it out: a number near an end of its interval, or an interval over seeds alone that reaches further, is no mistake.",
+        "that, and widened to the number itself where they would leave it out: a number near an end of its interval, or an interval over seeds alone that reaches further, is no mistake. "
+        "The interval of a single d is centred in the same way, and there too the centre can lie far from d, on either side: with so few words a set, few words decide.",
         f"- Verdicts are on the interval over words and seeds. {RULE} Here less bias counts as better.",
-        f"- p (Holm) is corrected over the {plural(measured.tests, 'comparison')} of this page, apart for each family of tests and each kind of interval. A verdict that the correction takes back says so.",
+        f"- p (Holm) is corrected over the {plural(measured.tests, 'comparison')} of this page{_to_come(measured)}, apart for each family of tests and each kind of interval. A verdict that the correction takes back says so.",
         "- *Detectable* is the true difference that the comparison would have found with 80 % power at the level of 5 %, given the spread that was seen; *with Holm*, at the first step of the correction. "
         "What is smaller cannot be told from nothing here.",
         f"- {_core_text(measured)}",
@@ -124,6 +128,28 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         *_ceiling(measured),
         "",
     ]
+
+
+def _exceptions(measured: MeasuredStudy) -> str:
+    """The arms that do not share all of it with what they are compared with."""
+    teachers, texts = [], []
+    for name, arm in measured.arms.items():
+        reference = measured.reference_of(name)
+        if reference is None or arm.same_as is not None or not arm.reports:
+            continue
+        changed = {section for section, _ in measured.roles.differences(name, reference)}
+        if arm.arm.teacher != measured.study.arms[reference].teacher:
+            teachers.append(label_of(measured, name))
+        if "corpus" in changed:
+            texts.append(label_of(measured, name))
+    parts = [f"the teacher, and the first weights that come from it, for {listed(teachers)}"] if teachers else []
+    parts += [f"the text, and so order and masks, for {listed(texts)}"] if texts else []
+    return f" (except {'; '.join(parts)})" if parts else ""
+
+
+def _to_come(measured: MeasuredStudy) -> str:
+    count = measured.tests_to_come
+    return f" ({count} of them still to be made: they count as if they had found nothing)" if count else ""
 
 
 def _unequal_seeds(measured: MeasuredStudy) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.launch.page_folder import shown_picture
 from evenhand.launch.page_text import listed
+from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.findings import label_of
 from evenhand.launch.study.page.glue_section import glue_scores, glue_tasks, mean_of
 from evenhand.launch.study.page.measured import (
@@ -215,7 +216,22 @@ def steps_picture(measured: MeasuredStudy, folder: Path) -> list[str]:
         else next(((watch.get("teacher") or {}).get(_key(watch)) for watch in watches), None)
     )
     draw_arms_over_steps_figure(curves, folder / "over_training.png", key)
-    return shown_picture("over_training.png", arms_over_steps_alt(curves, key), arms_over_steps_caption(curves, key))
+    shown = shown_picture("over_training.png", arms_over_steps_alt(curves, key), arms_over_steps_caption(curves, key))
+    return shown + _from_where(measured)
+
+
+def _from_where(measured: MeasuredStudy) -> list[str]:
+    """What the plain students showed before any training: first weights taken from a teacher can hold more of the association, or less, than it."""
+    baseline = measured.arms[measured.study.baseline]
+    ends = [(curve[0], curve[max(curve)]) for curve in _curves(baseline) if curve.get(0) is not None and len(curve) > 1]
+    if not ends:
+        return []
+    first, last = (sum(side) / len(ends) for side in zip(*ends, strict=True))
+    return [
+        f"{label_of(measured, measured.study.baseline)} begins at {number(first, False)}, with the first weights and before any training, and ends at "
+        f"{number(last, False)}: what a student shows is what training left of its beginning as well as what it was taught.",
+        "",
+    ]
 
 
 def _curves(arm: MeasuredArm) -> list[dict[int, float]]:
@@ -239,16 +255,19 @@ def _key(watch: Mapping) -> str | None:
 
 
 def sweep_picture(measured: MeasuredStudy, section: Section, folder: Path) -> list[str]:
-    """Mean |d| and held-out loss along the sweep, over the seeds that every arm has: those of one arm alone would move its mean."""
+    """Mean |d| and held-out loss along the sweep, over the seeds that every arm has: those of one arm alone would move its mean. Losses that
+    were taken on different texts, as those of fractions of the corpus are, do not stand on one axis and are left out."""
     points = []
     arms = [measured.arms[name] for name in section.arms if measured.arms[name].arm.value is not None]
     seeds = common_seeds(arms)
+    names = [name for name in section.arms if measured.arms[name].losses()]
+    one_text = all(measured.same_text(names[0], name, seed) for name in names for seed in measured.arms[name].losses())
     for arm in arms:
         mean = arm.mean_over(seeds)
         interval = mean["families"][GENDER]["confidence_interval"] if mean else None
         biases, losses = (
             tuple(value for seed, value in of_seeds.items() if not seeds or seed in seeds)
-            for of_seeds in (arm.mean_magnitudes(), arm.losses())
+            for of_seeds in (arm.mean_magnitudes(), arm.losses() if one_text else {})
         )
         points.append(SweepPoint(arm.arm.value, biases, interval and tuple(interval), losses))
     if sum(bool(point.biases) for point in points) < 2 or len({isinstance(point.value, str) for point in points}) > 1:
@@ -256,7 +275,7 @@ def sweep_picture(measured: MeasuredStudy, section: Section, folder: Path) -> li
     found, teacher = measured.sweep(section), mean_teacher(measured)
     sweep = Sweep(
         section.x_label or section.title, tuple(points), teacher and teacher["families"][GENDER]["mean_absolute_effect_size"],
-        teacher_loss(measured), found and found.r, found and found.r_interval,
+        teacher_loss(measured) if one_text else None, found and found.r, found and found.r_interval,
     )  # fmt: skip
     draw_sweep_figure(sweep, folder / f"{section.name}.png")
     return shown_picture(f"{section.name}.png", sweep_alt(sweep), SWEEP_CAPTION)

@@ -78,14 +78,18 @@ def planted_changes(measured: MeasuredStudy, on_z: bool = False) -> dict[tuple[P
     changes from the teachers, one for those from the reference arms. Empty where nothing was planted."""
     corrected = {}
     for against in (TEACHER, REFERENCE):
-        found = {}
+        found, to_come = {}, 0
         for group in planted_groups(measured.results.planted or {}):
             for name, arm in measured.arms.items():
                 reference = measured.reference_of(name)
-                if arm.same_as is None and arm.reports and (against == TEACHER or reference is not None):
+                if arm.same_as is not None or (against == REFERENCE and reference is None):
+                    continue
+                if arm.reports:
                     other = None if against == TEACHER else measured.arms[reference]
                     found[group, name, against] = planted_change(measured, arm, group, other, on_z)
-        corrected |= corrected_by_holm(found)
+                else:
+                    to_come += 1
+        corrected |= corrected_by_holm(found, to_come)
     return corrected
 
 

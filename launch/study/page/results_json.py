@@ -10,7 +10,14 @@ from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.evaluation.over_seeds import aggregate_results
 from evenhand.launch.study.page.findings import answer
 from evenhand.launch.study.page.glue_section import glue_changes, glue_scores, glue_tasks, mean_of
-from evenhand.launch.study.page.measured import MeasuredArm, MeasuredStudy, mean_teacher, teacher_loss, unigram_loss
+from evenhand.launch.study.page.measured import (
+    MeasuredArm,
+    MeasuredStudy,
+    mean_teacher,
+    teacher_loss,
+    uniform_loss,
+    unigram_loss,
+)
 from evenhand.launch.study.page.planted_changes import REFERENCE, TEACHER, planted_changes
 from evenhand.launch.study.page.printed import mismatches, printed_correlation, printed_difference
 from evenhand.launch.study.page.teacher_section import SIDES, by_seed
@@ -57,6 +64,7 @@ def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str
         "seat": [{"pooling": entry["pooling"], "stimuli": entry["stimuli"]} for entry in measured.entries],
         "teacher": {"seat": _seat(teacher), "held_out_mlm_loss": teacher_loss(measured)},
         "unigram_held_out_mlm_loss": unigram_loss(measured),
+        "uniform_held_out_mlm_loss": uniform_loss(measured),
         "arms": {name: _arm(measured, arm, results.study.arms[name].core) for name, arm in measured.arms.items()},
         "pools": {measured.roles.pool: measured.roles.controls} if measured.roles.pool else {},
         "comparisons": [_comparison(measured, one, other) for one, other in measured.comparisons],

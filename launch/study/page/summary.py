@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from evenhand.launch.page_text import interval, listed, plural
+from evenhand.launch.page_text import interval, listed, plural, probability
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.control_text import about_gender
 from evenhand.launch.study.page.findings import answer, evidence, is_firm, label_of, of_family, paper_text, price_text
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
 from evenhand.launch.study.page.limits import limits_lines
-from evenhand.launch.study.page.measured import MeasuredStudy, teacher_loss, unigram_loss
+from evenhand.launch.study.page.measured import (
+    GENDER,
+    MeasuredStudy,
+    distinct_teachers,
+    teacher_loss,
+    uniform_loss,
+    unigram_loss,
+)
 from evenhand.launch.study.page.number_text import detail, difference
 from evenhand.launch.study.page.planted_summary import planted_sentences
 from evenhand.launch.study.page.printed import printed_correlation
@@ -52,7 +59,7 @@ _KINDS = {
 def summary_lines(measured: MeasuredStudy) -> list[str]:
     """The section ``What the numbers say``: a list, one answer an item; questions whose arms were not run are left out."""
     answers: list[Callable[[MeasuredStudy], list[str]]] = [
-        _unfinished, _context, _distillation, planted_sentences, _terms, _mixup, setting_sentences, _parts, _control, _depth, _quality, _others, limits_lines,
+        _unfinished, _context, _teacher, _distillation, planted_sentences, _terms, _mixup, setting_sentences, _parts, _control, _depth, _quality, _others, limits_lines,
     ]  # fmt: skip
     lines = [f"- {sentence}" for answer in answers for sentence in answer(measured)]
     return ["## What the numbers say", "", *lines, ""]
@@ -61,6 +68,13 @@ def summary_lines(measured: MeasuredStudy) -> list[str]:
 def _said(sentences: dict[str, str], measured: MeasuredStudy, what: str, arm: str, against: str | None = None) -> str:
     text = sentences[answer(measured, arm, against)].format(what=what)
     return text[:1].upper() + text[1:]
+
+
+def _shown(measured: MeasuredStudy, name: str) -> str:
+    """The difference with the interval that the answer rests on."""
+    if answer(measured, name).endswith(" here"):
+        return f"{difference(measured.comparison(name).families[GENDER].seeds_alone)} over seeds"
+    return difference(of_family(measured, name))
 
 
 def _is_own(measured: MeasuredStudy, name: str) -> bool:
@@ -78,20 +92,45 @@ def _unfinished(measured: MeasuredStudy) -> list[str]:
 
 
 def _context(measured: MeasuredStudy) -> list[str]:
-    """Do the models know more than how often each token occurs?"""
-    guessing, of_teacher = unigram_loss(measured), teacher_loss(measured)
+    """Do the models know more than a guess that does not look at the sentence?"""
+    guessing, alike, of_teacher = unigram_loss(measured), uniform_loss(measured), teacher_loss(measured)
     losses = list(measured.arms[measured.study.baseline].losses().values())
     if guessing is None or of_teacher is None or not losses:
         return []
+    best = guessing if alike is None else min(guessing, alike)
     of_student = math.fsum(losses) / len(losses)
     what = (
         "The teacher's logits carry context"
-        if of_teacher < guessing
+        if of_teacher < best
         else "The teacher's logits carry **no** context that helps"
     )
     return [
         f"{what}: on the held-out targets it loses {number(of_teacher, False)} nats, its plain students {number(of_student, False)}, and guessing every "
-        f"token by its frequency {number(guessing, False)}."
+        f"token by its frequency {number(guessing, False)}{'' if alike is None else f', all tokens alike {number(alike, False)}'}."
+    ]
+
+
+def _teacher(measured: MeasuredStudy) -> list[str]:
+    """Is there an association in the teacher at all? Its mean |d| against that of its own words dealt to the sets at random."""
+    teachers = distinct_teachers(measured)
+    families = [teacher["families"][GENDER] for teacher in teachers]
+    if not families or any(family["noise_floor"] is None for family in families):
+        return []
+    sizes = [family["mean_absolute_effect_size"] for family in families]
+    floors = [family["noise_floor"] for family in families]
+    largest, chance = max(floor["p_value"] for floor in floors), max(floor["quantile_95"] for floor in floors)
+    several = len(teachers) > 1
+    what = "The teachers have" if several else "The teacher has"
+    said = (
+        f"{what} an association to pass on"
+        if largest <= 0.05
+        else f"{what} **no** association that chance could not give"
+    )
+    shown = f"{number(min(sizes), False)} to {number(max(sizes), False)}" if several else number(sizes[0], False)
+    most = "at most " if several else ""
+    return [
+        f"{said}: mean \\|d\\| {shown}, where 95 % of the ways to deal the words to the sets at random stay below {most}{number(chance, False)} (p "
+        f"{most}{probability(largest)})."
     ]
 
 
@@ -175,7 +214,7 @@ def _parts(measured: MeasuredStudy) -> list[str]:
         if not parts or parts == PROPOSED or not plain or not _is_own(measured, name):
             continue
         mixed = listed([MIXED_PARTS[part] for part in MIXED_PARTS if part in parts])
-        found.setdefault(answer(measured, name), []).append(f"{mixed} ({difference(of_family(measured, name))})")
+        found.setdefault(answer(measured, name), []).append(f"{mixed} ({_shown(measured, name)})")
     if not found:
         return []
     said = [f"{words} with {listed(found[kind])}" for kind, words in _KINDS.items() if kind in found]
@@ -252,7 +291,7 @@ def _others(measured: MeasuredStudy) -> list[str]:
     for name in measured.study.arms:
         if _is_own(measured, name):
             kinds.setdefault(answer(measured, name), []).append(
-                f"{label_of(measured, name)} ({difference(of_family(measured, name))})"
+                f"{label_of(measured, name)} ({_shown(measured, name)})"
             )
     total = sum(map(len, kinds.values()))
     if not total:

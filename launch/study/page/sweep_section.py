@@ -77,7 +77,18 @@ def passes_lines(measured: MeasuredStudy, section: Section) -> list[str]:
     if not rows:
         return []
     header = ["arm", "tokens of the corpus", "tokens seen in training", "passes over the text (epochs)"]
-    return ["**How much text, and how often.**", "", *table(header, rows)]
+    return ["**How much text, and how often.**", "", *table(header, rows), *_seen_once(measured, section)]
+
+
+def _seen_once(measured: MeasuredStudy, section: Section) -> list[str]:
+    """Whether a fraction of the text is more than a fraction of the steps."""
+    trainings = [report.training for name in section.arms for report in measured.arms[name].reports.values()]
+    if any(training is None or training["epochs"] > 1 for training in trainings):
+        return []
+    return [
+        "No arm saw any of its text twice, so what differs is how long the students were trained and on which sentences, not how often they read them.",
+        "",
+    ]
 
 
 def _slope(sweep: Sweep, x: str) -> list[str]:

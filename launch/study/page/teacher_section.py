@@ -31,10 +31,7 @@ def teacher_lines(measured: MeasuredStudy) -> list[str]:
         before, after = ([one[side] for one in of_seeds.values()] for side in SIDES)
         lines += [f"### The {markdown(name)} teacher", "", _note(measured, list(of_seeds)), "", *_table(before, after)]
         lines += _losses(measured, name)
-        shared = dict.fromkeys(
-            word for one in of_seeds.values() for word in one.get("stereotype_words_of_the_tests") or ()
-        )
-        if shared:
+        if shared := debiased_words_of_the_tests(measured, name):
             words = ", ".join(str(markdown(word)) for word in shared)
             what = (
                 "one word that these tests measure"
@@ -47,6 +44,14 @@ def teacher_lines(measured: MeasuredStudy) -> list[str]:
                 "",
             ]
     return ["## Teachers, before and after", "", *lines] if lines else []
+
+
+def debiased_words_of_the_tests(measured: MeasuredStudy, name: str) -> list[str]:
+    """Words of the tests among those that a teacher of the study was debiased on; empty for the original teacher."""
+    of_seeds = by_seed(measured.results.teacher_changes.get(name) or {})
+    return list(
+        dict.fromkeys(word for one in of_seeds.values() for word in one.get("stereotype_words_of_the_tests") or ())
+    )
 
 
 def _note(measured: MeasuredStudy, seeds: list[int]) -> str:
