@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from datasets import Dataset, Value
 
-from evenhand.evaluation.gender_swaps import builtin_swaps
+from evenhand.evaluation.gender_swaps import GenderSwaps, builtin_swaps
 from evenhand.evaluation.grouped_data.columns import joined, numbers, table_of, texts, with_columns
 from evenhand.evaluation.grouped_data.grouped import GroupedData, group_facts
 from evenhand.evaluation.grouped_data.lexical_overlap import OVERLAP, as_dataset, generate
@@ -23,6 +24,8 @@ from evenhand.evaluation.grouped_data.text_shortcut import SHORTCUT_AT, moved_pl
 
 SOURCE = "source_example"
 """Column of augmented examples: the row of the split that each was made from; new ones that were made from none have numbers of their own."""
+
+_NO_LETTER = re.compile(r"[\W\d_]+")
 
 
 def swap_shortcut(
@@ -54,17 +57,26 @@ def swap_shortcut(
     return joined([rows, *added] if keep_original else added), facts
 
 
-def swap_words(rows: Dataset, data: GroupedData, *, keep_original: bool = True) -> tuple[Dataset, dict[str, object]]:
-    """The gender counterfactual of every text that has one: all gendered words exchanged for their partners, label and group
-    kept (counterfactual data augmentation, Zhao et al. 2018). Texts without such a word are not doubled.
+def swap_words(
+    rows: Dataset,
+    data: GroupedData,
+    *,
+    keep_original: bool = True,
+    counterparts: Mapping[str, str] | None = None,
+) -> tuple[Dataset, dict[str, object]]:
+    """The gender counterfactual of every text that has one: all gendered words exchanged for their partners, the label kept
+    (counterfactual data augmentation, Zhao et al. 2018). Texts without such a word are not doubled.
 
     Args:
         rows: training examples, texts or pairs.
         data: what they belong to.
         keep_original: whether a text that has a counterfactual stays too (two-sided), or is replaced by it (one-sided).
+        counterparts: where the group says the gender of the words: group → group of its counterfactuals, and the other way
+            round. Groups that are not named keep theirs, by default all; one that has a gendered word in its name must be.
 
     Raises:
-        ValueError: the data are not texts, or a planted phrase is gendered itself.
+        ValueError: the data are not texts, a planted phrase is gendered itself, or it is not known which group a
+            counterfactual is in.
     """
     if data.kind != "text":
         raise ValueError(f"{data.name}: gendered words can be exchanged in texts only, and these are images")
@@ -74,6 +86,11 @@ def swap_words(rows: Dataset, data: GroupedData, *, keep_original: bool = True) 
     after = {name: [swaps.swap(text) for text in values] for name, values in before.items()}
     changed = np.flatnonzero([any(before[c][i] != after[c][i] for c in columns) for i in range(len(rows))])
     columns_after: dict = {name: (values, Value("string")) for name, values in after.items()}
+    pairs = _both_ways(rows, data, counterparts, swaps)
+    if pairs:
+        names, group = rows.features["group"].names, numbers(rows, "group")
+        group[changed] = np.array([names.index(pairs.get(name, name)) for name in names])[group[changed]]
+        columns_after["group"] = (group, rows.features["group"])
     if SHORTCUT_AT in rows.column_names:
         planted = Replanting.of(data)
         gendered = [phrase for phrase in planted.values if swaps.words(phrase)]
@@ -85,9 +102,37 @@ def swap_words(rows: Dataset, data: GroupedData, *, keep_original: bool = True) 
         columns_after[SHORTCUT_AT] = (moved, Value("int64"))
     swapped = with_columns(rows, columns_after)
     facts = {"keep_original": keep_original, "words_sha256": swaps.sha256, "n_with_gendered_words": len(changed)}
+    facts |= {"counterparts": pairs} if pairs else {}
     if not keep_original:
         return swapped, facts
     return (joined([rows, swapped.select(changed)]) if len(changed) else rows), facts
+
+
+def _both_ways(
+    rows: Dataset, data: GroupedData, counterparts: Mapping[str, str] | None, swaps: GenderSwaps
+) -> dict[str, str]:
+    """``counterparts`` of :func:`swap_words` in both directions, checked."""
+    names, pairs = rows.features["group"].names, {}
+    if not isinstance(counterparts, Mapping | None):
+        raise ValueError(f"{data.name}: counterparts must be a table of group → group, not {counterparts!r}")
+    for given in (counterparts or {}).items():
+        one, other = map(str, given)
+        for group, its in ((one, other), (other, one)):
+            if group not in names:
+                raise ValueError(f"{data.name}: counterparts: there is no group {group!r}; they are {', '.join(names)}")
+            if pairs.setdefault(group, its) != its:
+                raise ValueError(f"{data.name}: counterparts: group {group!r} has two, {pairs[group]!r} and {its!r}")
+    if SHORTCUT_AT in rows.column_names:  # these groups say which phrase was planted
+        if pairs:
+            raise ValueError(f"{data.name}: counterparts: its groups say what was planted, not gender; leave it out")
+        return {}
+    unsaid = [name for name in names if name not in pairs and swaps.words(_NO_LETTER.sub(" ", name))]
+    if unsaid:
+        raise ValueError(
+            f"{data.name}: group {unsaid[0]!r} is named by gender, which swap_words exchanges; say which group its counterfactuals are in, "
+            "counterparts: {group: group} (itself, where the words do not decide)"
+        )
+    return pairs
 
 
 def balance_groups(
@@ -124,6 +169,9 @@ def replant(
     rows: Dataset, data: GroupedData, *, share: float = 1.0, keep_original: bool = True, seed: int = 0
 ) -> tuple[Dataset, dict[str, object]]:
     """New examples from the corpus's own: its inputs again, each with a value of the shortcut drawn independently of the label.
+
+    Beside the originals it weakens the shortcut and does not remove it: with ``share`` 1 a strength s over K values becomes (s + 1/K) / 2. With
+    ``keep_original=False`` nothing is left of it.
 
     Args:
         rows: n training examples.

@@ -17,7 +17,7 @@ import yaml
 from datasets import ClassLabel, Dataset, Features, Value
 
 from evenhand.evaluation.grouped_data.grouped import GroupedData, group_facts
-from evenhand.evaluation.grouped_data.subsets import check_numbers
+from evenhand.evaluation.grouped_data.subsets import check_groups_of_train, check_numbers
 from evenhand.evaluation.measure_data import content_sha256
 
 LABELS = ("entailment", "non-entailment")
@@ -175,7 +175,7 @@ def load_lexical_overlap(
         seed: of everything drawn.
 
     Raises:
-        ValueError: a setting out of its range.
+        ValueError: a setting out of its range, or so few examples that ``test`` lacks one of train's groups.
     """
     check_numbers(strength=strength, n_train=n_train, n_validation=n_validation, n_test=n_test, seed=seed)
     if not 0.5 <= strength <= 1:
@@ -204,9 +204,11 @@ def load_lexical_overlap(
         "planted": {"shortcut": OVERLAP, "strength": strength, "seed": seed, "grouping": grouping},
         "n_by_group": group_facts(splits),
     }
-    return GroupedData(
+    data = GroupedData(
         "lexical_overlap", "text", splits, group_sides(grouping), shift=("conflicting", "neutral"), facts=facts
     )
+    check_groups_of_train(data, ["test"], "Ask for a larger n_test, less strength, or grouping: overlap")
+    return data
 
 
 def group_sides(grouping: str) -> dict[str, bool]:

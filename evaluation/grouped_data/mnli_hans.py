@@ -14,7 +14,12 @@ from evenhand.evaluation.grouped_data.columns import with_columns
 from evenhand.evaluation.grouped_data.glue_pairs import pairs_with_overlap, text_pairs
 from evenhand.evaluation.grouped_data.grouped import GroupedData, group_facts
 from evenhand.evaluation.grouped_data.hub_copy import resolved_revision
-from evenhand.evaluation.grouped_data.subsets import check_max_examples, limit_of, stratified_subset
+from evenhand.evaluation.grouped_data.subsets import (
+    check_groups_of_train,
+    check_max_examples,
+    limit_of,
+    stratified_subset,
+)
 from evenhand.evaluation.grouped_data.word_overlap import contained_share
 from evenhand.evaluation.measure_data import content_sha256, find_file, hub_rows, read_table
 
@@ -53,7 +58,7 @@ def load_mnli_hans(
 
     Raises:
         FileNotFoundError: data that are not there.
-        ValueError: a file that cannot be read, or a setting out of its range.
+        ValueError: a file that cannot be read, a setting out of its range, or a test without one of train's groups.
     """
     check_max_examples(max_examples, ("train", "validation", "test", "hans"))
     hans, hans_source = _hans(hans_path, limit_of(max_examples, "hans"))
@@ -80,7 +85,9 @@ def load_mnli_hans(
         "n_by_group": group_facts(splits),
     }
     merged = {"hans": {"neutral": "non-entailment", "contradiction": "non-entailment"}}
-    return GroupedData("mnli_hans", "text", splits, aligned, shift=("hans",), merged_labels=merged, facts=facts)
+    grouped = GroupedData("mnli_hans", "text", splits, aligned, shift=("hans",), merged_labels=merged, facts=facts)
+    check_groups_of_train(grouped, ["test"])
+    return grouped
 
 
 def _hans(path: str | Path, limit: int | None) -> tuple[Dataset, str]:

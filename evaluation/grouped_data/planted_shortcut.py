@@ -129,7 +129,8 @@ def plant(
         facts: of the examples; what was planted is added.
 
     Raises:
-        ValueError: settings out of range, or not as many values as classes.
+        ValueError: settings out of range, not as many values as classes, or a test with so few examples of a label that one of
+            the groups which train has of it has none.
     """
     labels = examples["train"].features["label"].names
     planting.check(len(labels))
@@ -161,4 +162,17 @@ def plant(
     }
     facts = {**facts, "planted": {**planted, **dict(facts.get("planted", {}))}, "n_by_group": group_facts(splits)}
     shared = {"flipped": "test", "neutral": "test"}
-    return GroupedData(name, kind, splits, aligned, shift=tuple(shared), facts=facts, same_examples=shared)
+    data = GroupedData(name, kind, splits, aligned, shift=tuple(shared), facts=facts, same_examples=shared)
+    _check_test(data, planting)
+    return data
+
+
+def _check_test(data: GroupedData, planting: Planting) -> None:
+    """Raise ValueError where the test shows a label, but not in each group of it that train has."""
+    label, group = (numbers(data.splits["train"], column) for column in ("label", "group"))
+    there = np.isin(label, numbers(data.splits["test"], "label"))  # a label may be missing as a whole
+    try:
+        data.check_groups("test", tuple(data.group_names()[number] for number in np.unique(group[there])))
+    except ValueError as error:
+        coarser = ", or with grouping: side" if planting.grouping != "side" else ""
+        raise ValueError(f"{error}. Give it more examples, or plant with less strength{coarser}") from None

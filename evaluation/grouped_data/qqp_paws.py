@@ -13,7 +13,12 @@ from evenhand.evaluation.glue_data import HUB_NAME as GLUE_NAME
 from evenhand.evaluation.glue_data import HUB_REVISION as GLUE_REVISION
 from evenhand.evaluation.grouped_data.glue_pairs import pairs_with_overlap, text_pairs
 from evenhand.evaluation.grouped_data.grouped import GroupedData, group_facts
-from evenhand.evaluation.grouped_data.subsets import check_max_examples, limit_of, stratified_subset
+from evenhand.evaluation.grouped_data.subsets import (
+    check_groups_of_train,
+    check_max_examples,
+    limit_of,
+    stratified_subset,
+)
 from evenhand.evaluation.grouped_data.word_overlap import jaccard
 from evenhand.evaluation.measure_data import content_sha256, find_file, hub_rows, read_table
 
@@ -51,7 +56,7 @@ def load_qqp_paws(
 
     Raises:
         FileNotFoundError: data that are not there.
-        ValueError: a file that cannot be read, or a setting out of its range.
+        ValueError: a file that cannot be read, a setting out of its range, or a test without one of train's groups.
     """
     check_max_examples(max_examples, ("train", "validation", "test", "paws"))
     paws, paws_source = _paws(paws_path, limit_of(max_examples, "paws"))
@@ -77,7 +82,9 @@ def load_qqp_paws(
         "skipped_rows": data.skipped_rows,
         "n_by_group": group_facts(splits),
     }
-    return GroupedData("qqp_paws", "text", splits, aligned, shift=("paws",), facts=facts)
+    grouped = GroupedData("qqp_paws", "text", splits, aligned, shift=("paws",), facts=facts)
+    check_groups_of_train(grouped, ["test"])
+    return grouped
 
 
 def _paws(path: str | Path, limit: int | None) -> tuple[Dataset, str]:

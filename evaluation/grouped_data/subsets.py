@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from evenhand.evaluation.grouped_data.grouped import GroupedData
 
 SUBSET_SEED = 0
+_MORE = "Give it examples of every group of train, or a larger max_examples"
 
 
 def check_max_examples(max_examples: int | Mapping[str, int] | None, splits: Sequence[str]) -> None:
@@ -58,22 +59,27 @@ def check_names(**settings: object) -> None:
             raise ValueError(f"{name} must be a list of names; {other[0]!r} is none, put it in quotes")
 
 
-def check_groups_of_train(data: GroupedData) -> None:
+def check_groups_of_train(data: GroupedData, splits: Sequence[str] | None = None, advice: str = _MORE) -> None:
     """Raise ValueError where a group that ``train`` has is missing in another split that is in distribution.
 
     Without it, the worst group and the spurious gap of that split would be those of the groups that happen to be there.
     Out-of-distribution splits may have other groups. Data without ``train`` are not checked.
+
+    Args:
+        data: with groups.
+        splits: which are looked at; by default all but ``train`` and those in ``data.shift``.
+        advice: ends the message.
     """
     if "train" not in data.splits:
         return
     known = tuple(group for group, n in data.group_counts("train").items() if n)
-    for split in data.splits:
-        if split == "train" or split in data.shift:
-            continue
+    if splits is None:
+        splits = [split for split in data.splits if split != "train" and split not in data.shift]
+    for split in splits:
         try:
             data.check_groups(split, known)
         except ValueError as error:
-            raise ValueError(f"{error}. Give it examples of every group of train, or a larger max_examples") from None
+            raise ValueError(f"{error}. {advice}") from None
 
 
 def stratified_subset(strata: np.ndarray, n: int | None, seed: int = SUBSET_SEED) -> np.ndarray:

@@ -21,7 +21,7 @@ from evenhand.launch.distillability.models import GridModel, models_of
 from evenhand.launch.errors import exit_code
 from evenhand.launch.run_directory import RunDirectory
 from evenhand.launch.study.sole_process import one_after_the_other
-from evenhand.launch.task.distill import distill_task
+from evenhand.launch.task.distill import LADDER, distill_task
 from evenhand.launch.task.evaluation import evaluate_task_run
 from evenhand.trainer.stop_signals import StoppedBySignal
 
@@ -71,11 +71,10 @@ def _make(model: GridModel, directory: GridDirectory) -> None:
     run = directory.made(model.model_key) or distill_task(recipe, directory.run(model).path, store=directory.store)
     if directory.has_report(model.key):
         _say_whether_the_same(model, run, directory)
-        shutil.rmtree(run.checkpoints, ignore_errors=True)
-        return
-    report = evaluate_task_run(run, dict(model.why))
-    report.save(directory.report_file(model.key))
-    shutil.rmtree(run.checkpoints, ignore_errors=True)  # nobody goes on from a finished model
+    else:
+        evaluate_task_run(run, dict(model.why)).save(directory.report_file(model.key))
+    for finished in (run, *map(RunDirectory, (run.path / LADDER).glob("*"))):  # nobody goes on from these
+        shutil.rmtree(finished.checkpoints, ignore_errors=True)
 
 
 def _say_whether_the_same(model: GridModel, run: RunDirectory, directory: GridDirectory) -> None:

@@ -17,7 +17,7 @@ class Method:
     """A debiasing method of the grid.
 
     Args:
-        label: as tables print it.
+        label: as tables print it; each method has its own.
         debiasing: the recipe's section of this name, without ``bias_model``; empty for ERM.
         distils: the method acts on the distillation alone (DeDiER), so there is no teacher nor a student without one that was trained with it; theirs
             are trained by ERM.
@@ -36,7 +36,7 @@ class Remedy:
     """Something that is done differently in the distillation, compared with the same distillation without it.
 
     Args:
-        label, question: as the page prints them.
+        label, question: as the page prints them; each remedy has a label of its own.
         changes: ``section.key=value`` for the recipe of the distilled student.
         ladder: sizes of the models between teacher and student (``teacher``, ``student``, or a size's name), for iterative distillation.
         from_teacher: the student begins with weights of its teacher, as many layers as its size has; only where it is no larger. The two sizes must differ
@@ -64,7 +64,7 @@ class GridTask:
         label: as the page prints it.
         question: a sentence.
         recipe: sections of a :class:`~evenhand.launch.task.recipe.TaskRecipe`, common to all its models; not those that a cell sets itself
-            (``debiasing``, ``teacher``, ``ladder``, ``augmentation``, ``training.seed``).
+            (``debiasing``, ``teacher``, ``ladder``, ``augmentation``, ``training.seed``, ``training.data_seed``).
         sizes: name -> ``student`` section of a model of this size, from the smallest to the largest; laid over the recipe's, value by value.
         teachers, students: names of sizes; all by default.
         methods: names of methods; all by default. ERM is always among them.
@@ -73,7 +73,8 @@ class GridTask:
         student_methods: how the distilled student itself is trained: ``plain`` (its own loss is cross-entropy: does the teacher's robustness survive?) and
             ``same`` (with the teacher's method: does a debiased student gain from its teacher?). Both by default.
         seeds: in the place of the scale's.
-        why: settings of the ``internals`` measure for distilled students without remedy; empty: it is not taken.
+        why: settings of the ``internals`` measure for distilled students without remedy; empty: it is not taken. The page compares
+            layers and sublayers, and no single heads, whose numbers match only where both models began with the same weights.
         why_methods: methods for which it is.
         bias_model: section ``debiasing.bias_model`` of methods that need one.
         method_settings: method -> settings of it on this task.

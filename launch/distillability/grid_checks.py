@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from evenhand.launch.distillability.grid import ERM, GridTask, Method, Remedy
 from evenhand.launch.distillability.models import NO_REMEDY, layers_of
@@ -15,6 +15,40 @@ _OF_THE_CELL = {
     "augmentation": "remedies.NAME.changes, as augmentation.name=…",
 }
 """Sections of a recipe that a cell sets itself, and where the grid says them."""
+_SEEDS = ("seed", "data_seed")
+"""Fields of ``training`` that each cell has its own of: f_S and g share first weights and order of data, f_T has others."""
+
+
+def check_labels(section: str, named: Mapping[str, Method | Remedy]) -> None:
+    """Refuse one label for two methods, or for two remedies: the page tells them apart by it, and would take their students for one cell.
+
+    Args:
+        section: of the file, ``"methods"`` or ``"remedies"``.
+
+    Raises:
+        ValueError: see above.
+    """
+    first: dict[str, str] = {}
+    for name, entry in named.items():
+        other = first.setdefault(entry.label.strip(), name)
+        if other != name:
+            raise ValueError(
+                f"{section}.{name}.label {entry.label!r} is that of {section}.{other} too; give each a label of its own."
+            )
+
+
+def check_once(where: str, names: Sequence[str]) -> None:
+    """Refuse a name that is listed twice: its models would count twice.
+
+    Args:
+        where: the list, e.g. ``"tasks.digits.methods"``.
+
+    Raises:
+        ValueError: see above.
+    """
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise ValueError(f"{where} names {name} twice; name it once.")
 
 
 def check_method(name: str, method: Method) -> None:
@@ -64,7 +98,7 @@ def check_remedy(name: str, remedy: Remedy) -> None:
         raise ValueError(f"{where} changes nothing; give it changes, a ladder or from_teacher: true.")
     for change in remedy.changes:
         key = change.partition("=")[0]
-        if key == "training.seed" or key.split(".")[0] in ("teacher", "ladder"):
+        if key in [f"training.{seed}" for seed in _SEEDS] or key.split(".")[0] in ("teacher", "ladder"):
             raise ValueError(f"{where}.changes: {key} is set by each cell itself; leave it out.")
         if key.split(".")[0] == "student" and remedy.from_teacher:
             raise ValueError(f"{where}.changes: {key} does nothing with from_teacher, which copies the teacher.")
@@ -87,8 +121,11 @@ def check_task_settings(where: str, task: GridTask, remedies: Mapping[str, Remed
     for section in ("task", "student", "objective", "training"):
         if task.recipe.get(section) is not None:
             _check_mapping(f"{where}recipe.{section}", task.recipe[section])
-    if "seed" in (task.recipe.get("training") or {}):
-        raise ValueError(f"{where}recipe.training.seed (or an override of it): each cell has its own; leave it out.")
+    for seed in _SEEDS:
+        if seed in (task.recipe.get("training") or {}):
+            raise ValueError(
+                f"{where}recipe.training.{seed} (or an override of it): each cell has its own; leave it out."
+            )
     sections = {f"{where}sizes.{size}": section for size, section in task.sizes.items()}
     for place, section in (sections | {f"{where}recipe.student": student}).items():
         _check_mapping(place, section)

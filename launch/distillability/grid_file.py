@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evenhand.launch.distillability.grid import ERM, Grid, GridScale, GridTask, Method, Remedy
-from evenhand.launch.distillability.grid_checks import check_method, check_remedy, check_task_settings
+from evenhand.launch.distillability.grid_checks import (
+    check_labels,
+    check_method,
+    check_once,
+    check_remedy,
+    check_task_settings,
+)
 from evenhand.launch.recipe_reading import apply_override, build_section, read_packaged_yaml
 
 KIND = "distillability"
@@ -48,8 +54,8 @@ def load_grid(
             one of a value that every size or each cell sets itself is refused, since it would do nothing.
 
     Raises:
-        FileNotFoundError: no such file. ValueError: an unknown key or name, a size that no model can have, no ERM, a recipe that cannot be; the place
-            is named.
+        FileNotFoundError: no such file. ValueError: an unknown key or name, one that is listed twice, a label of two methods or remedies, a size that no
+            model can have, no ERM, a recipe that cannot be; the place is named.
     """
     chosen = None if tasks is None else list(dict.fromkeys(tasks))
     data = read_packaged_yaml(path, "studies", "Study")
@@ -69,6 +75,8 @@ def load_grid(
             check_method(name, method)
         for name, remedy in remedies.items():
             check_remedy(name, remedy)
+        check_labels("methods", methods)
+        check_labels("remedies", remedies)
         found = {name: _task(name, task, methods, remedies) for name, task in settings.tasks.items()}
         wanted = list(found) if chosen is None else chosen
         unknown = [name for name in wanted if name not in found]
@@ -134,9 +142,11 @@ def _task(name: str, task: GridTask, methods: Mapping[str, Method], remedies: Ma
         unknown = [one for one in names if one not in known]
         if unknown:
             raise ValueError(f"{where}{key} names {unknown[0]}, which is not among {', '.join(known)}.")
+        check_once(f"{where}{key}", names)
     strange = [how for how in task.student_methods if how not in STUDENT_METHODS]
     if strange or not task.student_methods:
         raise ValueError(f"{where}student_methods are of {', '.join(STUDENT_METHODS)}, not {task.student_methods}.")
+    check_once(f"{where}student_methods", task.student_methods)
     if "data" not in (task.recipe.get("task") or {}):
         raise ValueError(f"{where}recipe.task.data is missing; name the data with groups.")
     names = chosen["methods"][0]

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from transformers import PrinterCallback, TrainerCallback
@@ -56,7 +57,7 @@ class TaskPlan:
         models, missing: how many there are, and how many are to be made (no report, or needed as a teacher and gone).
         steps: of all trainings that are missing, models of a ladder included.
         seconds: of these trainings, and of measuring the missing models on the splits.
-        disk: bytes of the missing models.
+        disk: bytes of the missing models and of those of their ladders.
         slowed: the most that a timing was slowed down.
         untimed: what is not in ``seconds``: further trainings of methods by name (identification runs, bias-only models that train), and looking
             inside models.
@@ -129,12 +130,12 @@ def _task_plan(name: str, models: Sequence[GridModel], missing: Iterable[GridMod
     timer = _Timer(name, models, data, file)
     steps, seconds, disk, slowed, untimed = 0, 0.0, 0, 1.0, set()
     for model in wanted:
-        one, rungs = timer.of(model), len(model.recipe.ladder)
+        trained = timer.trainings(model)
         own = _steps(model, data)
-        steps += own * (1 + rungs)
-        seconds += own * (1 + rungs) * one.step + examples * one.example
-        disk += 4 * one.parameters
-        slowed = max(slowed, one.slowed)
+        steps += own * len(trained)
+        seconds += own * sum(one.step for one in trained) + examples * trained[-1].example
+        disk += sum(4 * one.parameters for one in trained)
+        slowed = max(slowed, *(one.slowed for one in trained))
         if model.recipe.debiasing.method == "jtt" or model.recipe.debiasing.bias_model.get("kind") == "few_sample":
             untimed.add(f"further trainings of {model.method}")
         if model.why:
@@ -157,10 +158,18 @@ class _Timer:
         self.task, self.data, self.file = task, data, file
         # a student made from its teacher is as large as one of its size with random weights
         self.of_size = {m.size: m.recipe.student for m in models if m.recipe.student.initialisation == "own"}
+        for model in models:  # a rung may be of a size that is neither a teacher's nor a student's
+            self.of_size |= dict(zip(model.rungs, model.recipe.ladder, strict=True))
         self.usual = next(model.recipe for model in models if model.role != DISTILLED)
 
-    def of(self, model: GridModel) -> ModelTime:
-        recipe, size, teacher = self.usual, model.size, model.teacher_size
+    def trainings(self, model: GridModel) -> list[ModelTime]:
+        """Of the models of its ladder, each distilled from the one before, and last of the model itself."""
+        sizes = [model.teacher_size, *model.rungs, model.size]
+        return [self.of(size, teacher) for teacher, size in pairwise(sizes)]
+
+    def of(self, size: str, teacher: str | None) -> ModelTime:
+        """Of a student of one size with a teacher of another, or without one."""
+        recipe = self.usual
         of_teacher = None if teacher is None else repr(self.of_size[teacher])
         sizes = [recipe.task.data, recipe.training, repr(self.of_size[size]), of_teacher, torch.get_num_threads()]
         what = f"{self.task}: {size}" if teacher is None else f"{self.task}: {teacher} to {size}"

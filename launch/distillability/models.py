@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from evenhand.launch.distillability.grid import ERM, Grid, GridTask
 from evenhand.launch.recipe_reading import apply_override
-from evenhand.launch.task.recipe import TaskRecipe, task_recipe_from_dict
+from evenhand.launch.task.recipe import TaskRecipe, TaskStudentSection, task_recipe_from_dict
 from evenhand.trainer.classifiers import ClassifierShape
-from evenhand.trainer.debiasing import debiasing_method
+from evenhand.trainer.debiasing import DebiasingMethod, debiasing_method
 
 TEACHER, ALONE, DISTILLED = "teacher", "alone", "distilled"
 """Roles: f_T, f_S and g of Cheng et al. 2025."""
@@ -33,7 +32,8 @@ class GridModel:
         size: of the model itself.
         teacher_size: of g's teacher.
         student_method: of g: ``plain`` or ``same``.
-        remedy: a remedy's name, or ``none``; of f_S only one that changes the student's own training.
+        remedy: a remedy's name, or ``none``; of f_S only one that changes the student's own training and can do without a teacher.
+        rungs: sizes of the models of the recipe's ladder, from its teacher on.
         recipe: complete but for the teacher's path.
         teacher: key of the model that it is distilled from; None for one that is trained alone.
         why: settings of the measure that looks inside; empty where it is not taken.
@@ -49,8 +49,9 @@ class GridModel:
     teacher_size: str | None = None
     student_method: str = "plain"
     remedy: str = NO_REMEDY
+    rungs: tuple[str, ...] = ()
     teacher: str | None = None
-    why: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    why: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -122,8 +123,15 @@ class _Cell:
         """f_S with each remedy that changes the student's own training, made once for all methods whose g with it is trained as these are."""
         wanted = {self._trains(method) for method in self.settings.remedied}
         for remedy in self.settings.remedies if self.method in wanted else ():
-            if self.grid.remedies[remedy].own_changes:
+            if self._possible_alone(remedy):
                 yield from (self._model(ALONE, size, remedy) for size in self.settings.students)
+
+    def _possible_alone(self, remedy: str) -> bool:
+        """Whether a remedy changes the student's own training, and not to a method that needs a teacher, as DeDiER does."""
+        if not self.grid.remedies[remedy].own_changes:
+            return False
+        without, with_it = (self._model(ALONE, self.settings.students[0], one).recipe for one in (NO_REMEDY, remedy))
+        return with_it.debiasing.method == without.debiasing.method or not _method(with_it).needs_teacher
 
     def _trains(self, method: str) -> str:
         """The method by which the student is trained that remedies are tried on."""
@@ -144,7 +152,7 @@ class _Cell:
 
     def _distilled(self, teacher: GridModel, size: str, variant: str, remedy: str) -> GridModel:
         method = self.method if variant == "same" else ERM
-        data = self._base(size, method, self.seed + ALONE_SEED)
+        data, rungs = self._base(size, method, self.seed + ALONE_SEED), ()
         if remedy != NO_REMEDY:
             chosen = self.grid.remedies[remedy]
             for change in chosen.changes:
@@ -152,18 +160,21 @@ class _Cell:
             if chosen.from_teacher:
                 data["student"] = {"initialisation": "teacher", "layers": layers_of(self.settings.student_of(size))}
             if chosen.ladder:
-                data["ladder"] = [self._rung(rung, teacher.size, size) for rung in chosen.ladder]
+                rungs = tuple(self._rung(rung, teacher.size, size) for rung in chosen.ladder)
+                # an empty section would be the student's own
+                data["ladder"] = [self.settings.student_of(rung) or asdict(TaskStudentSection()) for rung in rungs]
         why = self.settings.why if self.method in self.settings.why_methods and remedy == NO_REMEDY else {}
         return self._made(
             data, role=DISTILLED, size=size, method=self.method, teacher_size=teacher.size, student_method=variant, remedy=remedy,
-            teacher=teacher.model_key, why=why,
+            rungs=rungs, teacher=teacher.model_key, why=why,
         )  # fmt: skip
 
-    def _rung(self, rung: str, teacher_size: str, size: str) -> dict:
+    def _rung(self, rung: str, teacher_size: str, size: str) -> str:
+        """Name of the size that an entry of a remedy's ladder stands for."""
         name = {"teacher": teacher_size, "student": size}.get(rung, rung)
         if name not in self.settings.sizes:
             raise ValueError(f"tasks.{self.task}: a remedy's ladder names the size {name}, which it does not have.")
-        return self.settings.student_of(name)
+        return name
 
     def _base(self, size: str, method: str, seed: int) -> dict:
         settings = self.settings
@@ -209,9 +220,12 @@ def _check_objective(recipe: TaskRecipe, has_teacher: bool) -> None:
         return
     if recipe.objective.needs_teacher:
         return
-    method = debiasing_method(recipe.debiasing.method, **recipe.debiasing.settings)
-    if not from_weights or recipe.ladder or method.needs_teacher:
+    if not from_weights or recipe.ladder or _method(recipe).needs_teacher:
         raise ValueError("objective.alpha is 0, so nothing would be distilled from its teacher; set it above 0.")
+
+
+def _method(recipe: TaskRecipe) -> DebiasingMethod:
+    return debiasing_method(recipe.debiasing.method, **recipe.debiasing.settings)
 
 
 def _digest(parts: list) -> str:

@@ -13,10 +13,11 @@ from evenhand.evaluation.grouped_data import GroupedData, load_grouped_data
 from evenhand.evaluation.grouped_data.augmentation import SOURCE, augment
 from evenhand.evaluation.grouped_data.columns import numbers
 from evenhand.evaluation.grouped_data.split_hash import split_sha256
+from evenhand.evaluation.models import weights_sha256
 from evenhand.launch.task.kept_predictions import KeptPredictions
 from evenhand.launch.task.recipe import TaskRecipe, named_settings
 from evenhand.trainer.bias_models import bias_model, with_bias_log_probs
-from evenhand.trainer.debiasing.method import Fit
+from evenhand.trainer.classifier_fit import ClassifierFit
 
 TRAIN, HELD_OUT = "train", "validation"
 
@@ -64,13 +65,16 @@ def load_task_data(recipe: TaskRecipe) -> TaskData:
     return TaskData(grouped, train, grouped.splits.get(HELD_OUT), facts, sources)
 
 
-def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, kept: KeptPredictions, seed: int) -> TaskData:
+def with_bias_model(
+    data: TaskData, recipe: TaskRecipe, fit: ClassifierFit, kept: KeptPredictions, seed: int
+) -> TaskData:
     """The training data with the column ``bias_log_probs``, if the recipe names a bias-only model.
 
     Its predictions are kept under a hash of the examples, the model and the seed: methods of a study that read the same ones share them.
 
     Args:
-        fit: trains a model like the student; few-sample bias models need it, whose predictions are then kept under the student too.
+        fit: trains a model like the student; few-sample bias models need it, whose predictions are then kept under the student too, and under its
+            first weights where these are a teacher's.
         seed: of the folds and of what the model draws, the training's.
 
     Raises:
@@ -81,6 +85,8 @@ def with_bias_model(data: TaskData, recipe: TaskRecipe, fit: Fit, kept: KeptPred
     kind, settings = named_settings(recipe.debiasing.bias_model, "debiasing.bias_model", "kind")
     model = bias_model(kind, **settings)
     like_the_student = [recipe.to_dict()["student"], recipe.training] if model.needs_fit else None
+    if model.needs_fit and recipe.student.initialisation == "teacher":  # which teacher's, the recipe does not say
+        like_the_student.append(weights_sha256(fit.make_model(seed)))
     examples = data.sha256[TRAIN] if data.sources is None else split_sha256(data.train)
     decisive = [model.report(), seed, examples, like_the_student]
     if data.sources is not None:  # they decide the folds

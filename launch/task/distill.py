@@ -33,6 +33,8 @@ KEPT = "bias_models"
 """Folder where predictions of bias-only and identification models are kept."""
 LADDER = "ladder"
 """Folder of a run that holds the runs of the models between teacher and student."""
+RUNG_SEED = 10_000
+"""Times the number of a rung, added to the seed of its training."""
 
 
 def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None = None) -> RunDirectory:
@@ -67,7 +69,7 @@ def distill_task(recipe: TaskRecipe, output_dir: str | Path, store: Path | None 
         return run
 
     ran_with = circumstances()  # before the work, while the code on the disk is what runs
-    nearest, rungs = _climbed(recipe, run, teachers, store)
+    nearest, rungs = _climbed(recipe, run, teachers, store, arguments.seed)
     if rungs:  # it may be made from the last of them
         student = new_student(recipe.student, data, nearest, arguments.seed)
     data, method, found = _debiased_data(recipe, run, data, student, nearest, store, arguments.seed)
@@ -196,9 +198,11 @@ def _inputs(data: TaskData, teachers: list[LoadedClassifier]) -> dict:
 
 
 def _climbed(
-    recipe: TaskRecipe, run: RunDirectory, teachers: list[LoadedClassifier], store: Path | None
+    recipe: TaskRecipe, run: RunDirectory, teachers: list[LoadedClassifier], store: Path | None, seed: int
 ) -> tuple[list[LoadedClassifier], list[dict]]:
     """The last model of the ladder as teacher, each made in its own run inside this one; without a ladder, the teachers themselves.
+
+    Each rung has a seed of its own: a rung of the student's size would otherwise begin with the student's first weights and see its batches.
 
     Returns:
         The teachers of the student, and what is known of each rung.
@@ -208,7 +212,11 @@ def _climbed(
     paths, facts = recipe.teacher.path, []
     for number, section in enumerate(recipe.ladder, 1):
         rung = dataclasses.replace(
-            recipe, teacher=dataclasses.replace(recipe.teacher, path=paths), student=section, ladder=[]
+            recipe,
+            teacher=dataclasses.replace(recipe.teacher, path=paths),
+            student=section,
+            training=recipe.training | {"seed": seed + number * RUNG_SEED},
+            ladder=[],
         )
         made = distill_task(rung, run.path / LADDER / str(number), store)
         paths = str(made.student)

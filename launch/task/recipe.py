@@ -109,7 +109,7 @@ class TaskRecipe:
     Args:
         augmentation: of the training data: ``name`` and settings of :func:`evenhand.evaluation.grouped_data.augment`; empty for none.
         ladder: ``student`` sections of the models between teacher and student, the first distilled from the teacher, each next one from the one
-            before, the student from the last (iterative distillation); an empty entry is a round of the student's own size.
+            before, the student from the last (iterative distillation); an empty entry is a round of the student's own size: its section again.
         training: fields of :class:`~evenhand.trainer.DistillationArguments` by their own names.
     """
 
@@ -150,7 +150,9 @@ def task_recipe_from_dict(data: dict) -> TaskRecipe:
         ValueError: an unknown key (the nearest known one is named), a wrong type or value, or what cannot go together.
     """
     recipe: TaskRecipe = build_section(TaskRecipe, data, "")
-    recipe = dataclasses.replace(recipe, training=training_fields(recipe.training, "training."))
+    recipe = dataclasses.replace(
+        recipe, training=training_fields(recipe.training, "training."), ladder=_ladder(data, recipe)
+    )
     if not isinstance(recipe.task.data.get("name"), str):
         raise ValueError(f"task.data.name is missing; use one of {', '.join(grouped_data_names())}.")
     if recipe.augmentation:
@@ -172,6 +174,17 @@ def task_recipe_from_dict(data: dict) -> TaskRecipe:
         unknown = min(set(recipe.evaluation.measures) - set(EVALUATORS))
         raise ValueError(f"evaluation.measures.{unknown} is no measure; use one of {', '.join(EVALUATORS)}.")
     return recipe
+
+
+def _ladder(data: dict, recipe: TaskRecipe) -> list[TaskStudentSection]:
+    """The sections of the ladder, with the student's own in the place of empty entries."""
+    given = data.get("ladder") or []
+    own = recipe.student
+    if not all(given) and own.initialisation == "teacher" and own.layers is None:
+        raise ValueError(
+            "ladder: an empty entry is of the student's own size, which student.initialisation=teacher without student.layers does not say; add them."
+        )
+    return [read if entry else own for entry, read in zip(given, recipe.ladder, strict=True)]
 
 
 def check_teacher(recipe: TaskRecipe) -> None:

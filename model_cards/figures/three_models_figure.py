@@ -1,4 +1,4 @@
-"""Teacher, student alone and distilled student side by side: one row a method, one panel a pair of sizes, every seed a point."""
+"""Teacher, students alone and distilled students side by side: one row a method, one panel a pair of sizes, every seed a point."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 
 from evenhand.model_cards.figures.canvas import STYLES, canvas_grid, plain, save
 
-_LOOKS = (STYLES[5], STYLES[3], STYLES[0], STYLES[1])
+_LOOKS = (STYLES[5], STYLES[4], STYLES[0], STYLES[3], STYLES[1])
 """Colour and marker of each series, in order."""
-_ROW = 0.36
+_ROW = 0.5
 _WIDTH = 8.4
 
 
@@ -25,7 +25,7 @@ class ThreeModels:
     Args:
         metric: what it is called, with its unit.
         rows: labels of the methods, from the top down.
-        series: labels of the kinds of models, four at most.
+        series: labels of the kinds of models, five at most; those without a value anywhere are not in the legend.
         panels: label of the pair -> (row, series) -> value of each seed.
         ideal: drawn as a line, or ``None``.
     """
@@ -38,8 +38,8 @@ class ThreeModels:
 
 
 THREE_MODELS_CAPTION = (
-    "Large: means over seeds; small: every seed. f_T: the teacher, f_S: the student trained alone with the same method, g: the distilled "
-    "student, itself trained by plain cross-entropy or with the teacher's method."
+    "Large: means over seeds; small: every seed. f_T: the teacher, g: the student distilled from it, itself trained plainly (by ERM) or debiased with the "
+    "teacher's method, f_S: the student that is trained alone in the same way. A method of the distillation alone has the teacher and the plain f_S of ERM."
 )
 
 
@@ -54,7 +54,7 @@ def draw_three_models_figure(models: ThreeModels, path: str | Path) -> Path:
         ``path`` as a `Path`. The same numbers give the same bytes on one machine.
 
     Raises:
-        ValueError: no number, or more than four series.
+        ValueError: no number, or more than five series.
     """
     if len(models.series) > len(_LOOKS):
         raise ValueError(f"the picture tells {len(_LOOKS)} kinds of models apart, not {len(models.series)}")
@@ -75,7 +75,8 @@ def draw_three_models_figure(models: ThreeModels, path: str | Path) -> Path:
         one.set_visible(False)
     keys = [
         Line2D([], [], color=colour, marker=marker, linestyle="", markersize=6, label=plain(label))
-        for label, (colour, marker) in zip(models.series, _LOOKS, strict=False)
+        for series, (label, (colour, marker)) in enumerate(zip(models.series, _LOOKS, strict=False))
+        if any(panel.get((row, series)) for panel in models.panels.values() for row in range(len(models.rows)))
     ]
     figure.legend(handles=keys, loc="outside upper left", ncols=len(keys), frameon=False, fontsize=8)
     figure.supxlabel(plain(models.metric, 80), fontsize=9)

@@ -27,10 +27,12 @@ def on_gap(source: CardSource) -> Advice | None:
     )
 
 
-def on_risen_reliance(source: CardSource) -> Advice:
-    """By the verdicts on gap and worst group against the teacher."""
+def on_risen_reliance(source: CardSource) -> Advice | None:
+    """By the verdicts on gap and worst group against the teacher; nothing is advised of a model without one."""
     rows = [split["metrics"][metric] for split in _headline(source) for metric in ("spurious_gap", "worst_group")]
     compared = [row for row in rows if row["change"] is not None and row["change_interval"]]
+    if not compared and source.teacher is None:
+        return None
     if not compared:
         return Advice(
             say("Compare it with its teacher by group before it takes its place: the report holds no such comparison."),

@@ -102,7 +102,12 @@ def template(task):
         )
         for name, shift in SPLITS.items()
     }  # fmt: skip
-    data = {"source": "local", "name": task, "sha256": {name: name for name in SPLITS}, "settings": {"strength": 0.9}}
+    data = {
+        "source": "local",
+        "name": task,
+        "sha256": {name: name for name in SPLITS},
+        "settings": {"strength": 0.9, "path": None},
+    }
     settings = {"data": data, "kind": "image", "split_names": list(SPLITS), "max_length": None}
     return settings, GroupsResult(settings, outcomes).to_dict()
 
@@ -189,7 +194,10 @@ def internals_entry(model):
         "scores": [], "note": None, "similarity": similarity, "layer_map": [[teacher[-1], student[-1]]], "attention": {"kinds": {"encoder": maps}},
         "no_attention": None, "overlap": {unit: {side: dict(common) for side in ("aligned", "conflicting")} for unit in ("sublayers", "heads")},
     }  # fmt: skip
-    about = {"data": {"source": "local", "name": "digits", "sha256": {}}, "split": "test"}
+    about = {
+        "data": {"source": "local", "name": "digits", "sha256": {}}, "split": "test", "examples_of_a_side": 48, "labels_matched": True,
+        "ablation_examples": 128,
+    }  # fmt: skip
     return {
         **about,
         "model": None,

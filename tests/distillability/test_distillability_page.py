@@ -195,6 +195,14 @@ def test_similarity_and_overlap_are_means_over_seeds(data, text):
     assert found["similarity"]["conflicting"]["high"][0][0] == pytest.approx(high)
     assert found["overlap"]["sublayers"]["aligned"]["common"]["value"] == pytest.approx(1.5)
     section = part(text, "Why: inside teacher and student")
+    assert (
+        "on 48 bias-aligned and as many bias-conflicting examples of test, each label as often on either side."
+        in section
+    )
+    # components were taken out on all of them: 128 at most
+    assert "what taking them out costs in ln p(true class), on 48 of these examples of either side:" in section
+    examples = {"split": "test", "examples_of_a_side": 48, "labels_matched": True, "ablation_examples": 48}
+    assert {key: found[key] for key in examples} == examples
     # heads are matched by their number, which says something only of students made from their teacher
     assert set(found["overlap"]) == {"sublayers"} and "| heads |" not in section
     assert "Single heads are not compared" in section

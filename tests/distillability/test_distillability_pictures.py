@@ -6,10 +6,9 @@ import pytest
 from made_up_grid import made_up_results, worst_group_of
 
 from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY
-from evenhand.launch.distillability.models import DISTILLED, NO_REMEDY
+from evenhand.launch.distillability.models import ALONE, DISTILLED, NO_REMEDY
 from evenhand.launch.distillability.page import pictures
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
-from evenhand.launch.distillability.page.measured_task import Pair
 from evenhand.model_cards.figures.three_models_figure import ThreeModels, draw_three_models_figure, three_models_alt
 from evenhand.model_cards.figures.transfer_heat_figure import (
     TransferCell,
@@ -95,15 +94,31 @@ def test_the_dot_plot_has_every_seed_of_the_three_models(measured):
         ]
         for how in ("plain", "same")
     }
-    assert models.series == ["f_T", "f_S", "g, plain student", "g, student debiased too"]
-    assert panel[row, 2] == pytest.approx(own["plain"]) and panel[row, 3] == pytest.approx(own["same"])
-    # beside them the student that is debiased alone, whichever way g is trained
-    alone = task.table(task.alone_of(Pair("poe", "large", "small", "same")))["test_worst_group"]
-    assert panel[row, 1] == pytest.approx(list(alone.values())) and len(alone) == 4
+    assert models.series == ["f_T", "f_S, plain", "g, plain student", "f_S, debiased", "g, student debiased too"]
+    assert panel[row, 2] == pytest.approx(own["plain"]) and panel[row, 4] == pytest.approx(own["same"])
+    # beside each the student alone that its contribution is measured against
+    for method, column in (("erm", 1), ("poe", 3)):
+        alone = [
+            worst_group_of(model)
+            for model in task.models.values()
+            if (model.role, model.method, model.size, model.remedy) == (ALONE, method, "small", NO_REMEDY)
+        ]
+        assert panel[row, column] == pytest.approx(alone) and len(alone) == 4
+    erm, dedier = (models.rows.index(label) for label in ("none (ERM)", "DeDiER"))
+    assert panel[dedier, 1] == panel[row, 1] and panel[dedier, 0] == panel[erm, 0]
+    assert {column for place, column in panel if place == dedier} == {0, 1, 4}
+    assert {column for place, column in panel if place == erm} == {0, 1, 2}
     assert (
         f"f_T {min(np.mean(values) for panel in models.panels.values() for (_, one), values in panel.items() if one == 0):.1f} to"
         in three_models_alt(models)
     )
+
+
+def test_kinds_of_models_that_no_row_has_are_not_in_the_legend(drawn, tmp_path):
+    panels = {"a → b": {(0, 0): [50.0], (0, 1): [], (0, 2): [60.0]}}
+    draw_three_models_figure(ThreeModels("gap", ["erm"], ["f_T", "f_S", "g"], panels), tmp_path / "x.png")
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["f_T", "g"]
 
 
 def test_nothing_to_draw_is_refused(tmp_path):
@@ -113,8 +128,8 @@ def test_nothing_to_draw_is_refused(tmp_path):
         )
     with pytest.raises(ValueError, match="the picture of gap needs at least one number"):
         draw_three_models_figure(ThreeModels("gap", ["erm"], ["f_T"], {"a → b": {(0, 0): []}}), tmp_path / "x.png")
-    with pytest.raises(ValueError, match="tells 4 kinds of models apart, not 5"):
+    with pytest.raises(ValueError, match="tells 5 kinds of models apart, not 6"):
         draw_three_models_figure(
-            ThreeModels("gap", ["erm"], list("abcde"), {"a → b": {(0, 0): [1.0]}}), tmp_path / "x.png"
+            ThreeModels("gap", ["erm"], list("abcdef"), {"a → b": {(0, 0): [1.0]}}), tmp_path / "x.png"
         )
     assert not list(tmp_path.iterdir())

@@ -6,12 +6,14 @@ import pytest
 from tiny_grid import written_grid
 
 from evenhand.launch.command import main
+from evenhand.launch.declared_facts import run_facts
 from evenhand.launch.distillability import cell as cell_module
 from evenhand.launch.distillability.cell import make_cell
 from evenhand.launch.distillability.grid_directory import GridDirectory
 from evenhand.launch.distillability.grid_file import load_grid
 from evenhand.launch.distillability.grid_job import GridJob
 from evenhand.launch.distillability.models import models_of
+from evenhand.model_cards.staging import stage
 from evenhand.trainer.stop_signals import StoppedBySignal
 
 
@@ -63,6 +65,23 @@ def test_a_distilled_model_is_measured_beside_its_teacher(made):
     assert training["teacher"]["weights_sha256"] == teacher.model["weights_sha256"]
 
 
+def test_a_student_of_the_grid_has_a_card_whose_bias_section_shows_spurious_gap_and_worst_group(made, tmp_path):
+    file, directory, _ = made
+    model = next(model for model in models(file, "poe") if model.name == "distilled-small-to-small-same")
+    run = directory.run(model)
+    card = (stage(run.path, tmp_path / "staged", run_facts(run)) / "README.md").read_text(encoding="utf-8")
+    section = card.split("\n## Reliance on a shortcut, by group\n")[1].split("\n## ")[0]
+    groups = directory.report(model.key).measures["groups"][0]
+    scores = {side: {score["key"]: score for score in groups[side]["scores"]} for side in ("model", "reference")}
+    for key in ("test_worst_group", "test_spurious_gap"):
+        own, teacher = scores["model"][key], scores["reference"][key]
+        (line,) = (line for line in section.splitlines() if line.startswith(f"| {own['name']} ("))
+        cells = [cell.strip() for cell in line.split("|")]
+        assert cells[3].startswith(f"{teacher['value']:.1f} [") and cells[4].startswith(f"{own['value']:.1f} [")
+    worst = groups["model"]["splits"]["test"]["worst_group"]
+    assert f"| {worst} (student's worst)" in section
+
+
 def test_a_student_alone_with_a_remedy_has_its_data_and_no_teacher(made):
     file, directory, _ = made
     by_name = {model.name: model for model in models(file, "erm")}
@@ -82,6 +101,9 @@ def test_a_ladder_has_its_rung_and_keeps_the_first_teacher(made):
     assert [step["student"]["weights_sha256"] for step in training["ladder"]] == [
         json.loads((rung / "training.json").read_text())["student"]["weights_sha256"]
     ]
+    assert (rung / "student").is_dir() and not (rung / "checkpoints").exists()
+    # other first weights and another order than the student's, also where the two are of one size
+    assert json.loads((rung / "training.json").read_text())["seed"] == training["seed"] + 10_000
 
 
 def test_what_is_there_is_not_made_again(made, monkeypatch, capsys):

@@ -77,6 +77,34 @@ def test_a_student_alone_with_a_remedy_differs_from_the_distilled_one_by_its_tea
     assert alone["small"].teacher is None
 
 
+@pytest.mark.parametrize("student_methods", [["plain"], ["same"]])
+def test_a_remedy_that_needs_a_teacher_is_tried_on_distilled_students_alone(tmp_path, student_methods):
+    def change(data):
+        dedier = ["debiasing.method=dedier", "debiasing.bias_model={}"]
+        data["remedies"]["dd"] = {"label": "DeDiER", "question": "?", "changes": dedier}
+        change = {"remedied": ["poe", "confidence"], "remedies": ["augmentation", "dd"]}
+        at(data, *TASK).update(change, student_methods=student_methods)
+
+    grid = load_grid(written_grid(tmp_path, change), "tiny")
+    models = [m for method in ("erm", "poe", "confidence") for m in models_of(grid, "digits", method, 0)]
+    with_it = [model for model in models if model.remedy == "dd"]
+    assert {model.role for model in with_it} == {"distilled"} and len(with_it) == 2 * 4
+    assert {model.recipe.debiasing.method for model in with_it} == {"dedier"}
+    alone = {model.method for model in models if model.role == "alone" and model.remedy == "augmentation"}
+    assert alone == ({"erm"} if student_methods == ["plain"] else {"poe", "confidence"})
+
+
+def test_a_rung_of_a_size_without_settings_is_not_taken_for_the_student(tmp_path):
+    def change(data):
+        sizes = {"small": {"shape": {"layers": 1}}, "large": {}}
+        at(data, *TASK).update(sizes=sizes, remedies=["iterative"])
+        del at(data, *TASK, "recipe")["student"]
+
+    models = models_of(load_grid(written_grid(tmp_path, change), "tiny"), "digits", "erm", 0)
+    (one,) = (model for model in models if model.name == "distilled-large-to-small-plain-iterative")
+    assert [rung.shape.layers for rung in one.recipe.ladder] == [2] and one.recipe.student.shape.layers == 1
+
+
 def test_where_all_students_are_debiased_the_student_alone_with_a_remedy_is_too(tmp_path):
     change = {"remedied": ["poe"], "remedies": ["augmentation"], "student_methods": ["same"]}
     grid = load_grid(written_grid(tmp_path, lambda data: at(data, *TASK).update(change)), "tiny")
@@ -143,6 +171,7 @@ WAYS_OF_DOING_NOTHING = [
     (lambda data: at(data, *TASK, "recipe").update(teacher={"path": "x"}), r"recipe\.teacher .* each cell sets it itself"),
     (lambda data: at(data, *TASK, "recipe").update(ladder=[{}]), r"recipe\.ladder .* remedies\.NAME\.ladder"),
     (lambda data: at(data, *TASK, "recipe", "training").update(seed=3), r"recipe\.training\.seed .* each cell has its own"),
+    (lambda data: at(data, *TASK, "recipe", "training").update(data_seed=3), r"recipe\.training\.data_seed .* each cell has its own"),
     (lambda data: at(data, *TASK, "recipe", "student").update(shape={"width": 16}), r"student\.shape\.width .* every size sets it"),
     (lambda data: at(data, *TASK, "recipe").update(student=None, training="x"), r"recipe\.training must hold keys and values, not 'x'"),
     (lambda data: at(data, *TASK, "recipe").update(task=None), r"recipe\.task\.data is missing"),
@@ -153,6 +182,7 @@ WAYS_OF_DOING_NOTHING = [
     (lambda data: data["remedies"].update(idle={"label": "i", "question": "?"}), r"remedies\.idle changes nothing"),
     (lambda data: data["remedies"].update(none={"label": "i", "question": "?", "ladder": ["teacher"]}), r"remedies\.none: none is the name"),
     (lambda data: data["remedies"]["augmentation"].update(changes=["training.seed=1"]), r"remedies\.augmentation\.changes: training\.seed"),
+    (lambda data: data["remedies"]["augmentation"].update(changes=["training.data_seed=1"]), r"augmentation\.changes: training\.data_seed"),
     (lambda data: data["remedies"]["weights"].update(changes=["student.family=bert"]), r"student\.family does nothing with from_teacher"),
     (lambda data: data["methods"]["dedier"].update(distils=False), r"methods\.dedier: dedier needs a teacher; say distils: true"),
     (lambda data: data["methods"]["confidence"].pop("self_distilled"), r"methods\.confidence: confidence_regularisation needs a teacher; .* self_distilled"),
@@ -166,8 +196,21 @@ WAYS_OF_DOING_NOTHING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "message"), WAYS_OF_DOING_NOTHING)
-def test_a_setting_that_would_do_nothing_or_something_else_is_refused(tmp_path, change, message):
+COUNTED_TWICE = [
+    (lambda data: data["methods"]["dedier"].update(label="none"), r"methods\.dedier\.label 'none' is that of methods\.erm too; give each"),
+    (lambda data: data["remedies"]["weights"].update(label="iterative "), r"remedies\.weights\.label 'iterative ' is that of remedies\.iterative too"),
+    (lambda data: at(data, *TASK).update(methods=["erm", "poe", "poe"]), r"tasks\.digits\.methods names poe twice; name it once\."),
+    (lambda data: at(data, *TASK).update(remedies=["iterative", "weights", "iterative"]), r"digits\.remedies names iterative twice"),
+    (lambda data: at(data, *TASK).update(remedied=["poe", "poe"]), r"digits\.remedied names poe twice"),
+    (lambda data: at(data, *TASK).update(why_methods=["erm", "erm"]), r"digits\.why_methods names erm twice"),
+    (lambda data: at(data, *TASK).update(student_methods=["same", "same"]), r"digits\.student_methods names same twice"),
+    (lambda data: at(data, *TASK).update(teachers=["large", "large"]), r"digits\.teachers names large twice"),
+    (lambda data: at(data, *TASK).update(students=["small", "small"]), r"digits\.students names small twice"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), [*WAYS_OF_DOING_NOTHING, *COUNTED_TWICE])
+def test_what_would_do_nothing_or_something_else_or_count_twice_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as caught:
         load_grid(written_grid(tmp_path, change), "tiny")
     assert str(caught.value).startswith("Study ") and "\n" not in str(caught.value)
@@ -176,7 +219,7 @@ def test_a_setting_that_would_do_nothing_or_something_else_is_refused(tmp_path, 
 @pytest.mark.parametrize(
     "override",
     [
-        "training.seed=3", "student.shape.width=16", "student.shape={heads: 4}", "debiasing.method=jtt", "teacher.path=x",
+        "training.seed=3", "training.data_seed=3", "student.shape.width=16", "student.shape={heads: 4}", "debiasing.method=jtt", "teacher.path=x",
         "augmentation.name=replant",
     ],
 )  # fmt: skip
@@ -240,6 +283,48 @@ def test_settings_of_the_look_inside_are_checked_before_anything_is_made(tmp_pat
     file = written_grid(tmp_path, lambda data: at(data, *TASK).update(why=why))
     job = GridJob(load_grid(file, "tiny", seeds=1), GridDirectory(tmp_path / "out"), str(file))
     with pytest.raises(ValueError, match=message):
+        job.check()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why", "message"),
+    [
+        ([], {"split": "flipped"}, "internals: digits, split 'flipped' holds 0 bias-aligned examples"),
+        (["evaluation.measures.groups.splits=[dev]"], {}, "groups: digits has no split 'dev'; its splits are train, validation"),
+    ],
+)  # fmt: skip
+def test_what_a_measure_lacks_in_the_data_is_said_before_anything_is_made(tmp_path, overrides, why, message):
+    file = written_grid(tmp_path, lambda data: at(data, *TASK).update(why=why, methods=["erm"]))
+    job = GridJob(load_grid(file, "tiny", seeds=1, overrides=overrides), GridDirectory(tmp_path / "out"), str(file))
+    with pytest.raises(ValueError, match=f"Study tiny, task digits: {message}"):
+        job.check()
+    assert not (tmp_path / "out").exists()
+
+
+def test_held_out_groups_that_a_method_lacks_are_said_before_anything_is_made(tmp_path):
+    def change(data):
+        data["methods"]["dfr"] = {"label": "DFR", "debiasing": {"method": "dfr"}}
+        at(data, *TASK).update(methods=["erm", "dfr"], remedies=[])
+
+    # of each digit nine in their own colour and one in the other's
+    few = load_grid(written_grid(tmp_path, change), "tiny", overrides=["task.data.max_examples.validation=20"])
+    with pytest.raises(ValueError, match=r"task digits: Debiasing method dfr .* has a single example of group"):
+        GridJob(few, GridDirectory(tmp_path / "out"), "tiny").check()
+    rows = [f"a {word} film,{word},{word} {side}" for word in ("good", "bad") for side in (0, 1) for _ in range(3)]
+    (tmp_path / "train.csv").write_text("text,label,group\n" + "\n".join(rows), encoding="utf-8")
+    aligned = {"good 0": True, "good 1": False, "bad 0": False, "bad 1": True}
+    files = {name: str(tmp_path / "train.csv") for name in ("train", "test")}
+
+    def change_data(data):
+        change(data)
+        own = {"name": "own", "files": files, "aligned": aligned}
+        at(data, *TASK, "recipe").update(task={"data": own}, student={"family": "bert"})
+
+    job = GridJob(load_grid(written_grid(tmp_path, change_data), "tiny"), GridDirectory(tmp_path / "out"), "tiny")
+    with pytest.raises(
+        ValueError, match="dfr retrains the last layer on the validation split, which these data do not have"
+    ):
         job.check()
     assert not (tmp_path / "out").exists()
 

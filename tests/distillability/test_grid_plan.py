@@ -9,7 +9,10 @@ from evenhand.launch.distillability.grid_file import load_grid
 from evenhand.launch.distillability.grid_job import GridJob
 from evenhand.launch.distillability.grid_plan import ModelTime, plan_lines
 
-STEP, EXAMPLE = 2.0, 0.01
+EXAMPLE = 0.01
+STEP, TAUGHT = {"small": 1.0, "large": 3.0}, {None: 0.0, "small": 0.25, "large": 0.75}
+"""Seconds of a step by the student's size, and what its teacher's adds."""
+PARAMETERS = {"small": 1000, "large": 4000}
 TESTED = 3 * 40
 """Examples that each model is measured on: test, flipped and neutral."""
 
@@ -21,7 +24,10 @@ def of_two_methods(data):
 
 @pytest.fixture
 def job(tmp_path, monkeypatch):
-    monkeypatch.setattr(grid_plan._Timer, "of", lambda timer, model: ModelTime(STEP, EXAMPLE, 1000, 1.0))
+    def made_up(timer, size, teacher):
+        return ModelTime(STEP[size] + TAUGHT[teacher], EXAMPLE, PARAMETERS[size], 1.0)
+
+    monkeypatch.setattr(grid_plan._Timer, "of", made_up)
     file = written_grid(tmp_path, of_two_methods)
     return GridJob(load_grid(file, "tiny", seeds=1), GridDirectory(tmp_path / "out"), str(file))
 
@@ -30,15 +36,46 @@ def planned(job):
     return grid_plan._task_plan("digits", job.models, job.to_make(), None)
 
 
-def test_every_missing_model_is_counted_with_the_steps_of_its_ladder(job):
+def test_every_missing_model_is_counted_with_the_models_of_its_ladder(job):
     plan = planned(job)
     # teachers and students alone of two sizes, then four pairs of sizes: of erm plain, and by way of a second model; of poe plain and by its method
     trainings = [2 + 2 + 4 * (1 + 2), 2 + 2 + 4 * 2]
     models = [2 + 2 + 4 * 2, 2 + 2 + 4 * 2]
     assert (plan.models, plan.missing, plan.steps) == (sum(models), sum(models), 3 * sum(trainings))
-    assert plan.seconds == pytest.approx(sum(trainings) * 3 * STEP + sum(models) * TESTED * EXAMPLE)
-    assert plan.disk == sum(models) * 4 * 1000
+    alone, pairs = 1.0 + 3.0, 1.25 + 3.25 + 1.75 + 3.75
+    rungs = 2 * (1.25 + 3.75)  # of the teacher's size, distilled from the teacher
+    seconds = [2 * alone + pairs + rungs + pairs, 2 * alone + 2 * pairs]
+    assert plan.seconds == pytest.approx(3 * sum(seconds) + sum(models) * TESTED * EXAMPLE)
+    # of either size as many: half of the models, and of the rungs
+    assert plan.disk == 4 * (1000 + 4000) * (sum(models) + 4) / 2
     assert plan.untimed == ("looking inside the models of digits",)
+
+
+def test_a_ladder_is_climbed_from_size_to_size(tmp_path):
+    def change(data):
+        of_two_methods(data)
+        task = data["scales"]["tiny"]["tasks"]["digits"]
+        small = task["sizes"]["small"]
+        task |= {"sizes": {"small": small, "middle": {"shape": small["shape"] | {"width": 12}}, "large": small}}
+        task |= {"teachers": ["large"], "students": ["small"]}
+        data["remedies"]["iterative"]["ladder"] = ["middle", "student"]
+
+    file = written_grid(tmp_path, change)
+    job = GridJob(load_grid(file, "tiny", seeds=1), GridDirectory(tmp_path / "out"), str(file))
+    timer = grid_plan._Timer("digits", job.models, None, None)
+    timer.of = lambda size, teacher: (size, teacher)
+    trainings = {model.name: timer.trainings(model) for model in job.models if model.method == "erm"}
+    assert trainings == {
+        "teacher-large": [("large", None)],
+        "alone-small": [("small", None)],
+        "distilled-large-to-small-plain": [("small", "large")],
+        "distilled-large-to-small-plain-iterative": [("middle", "large"), ("small", "middle"), ("small", "small")],
+    }
+    assert {size: section.shape.width for size, section in timer.of_size.items()} == {
+        "small": 8,
+        "middle": 12,
+        "large": 8,
+    }
 
 
 def test_what_has_a_report_is_not_planned(job):

@@ -19,12 +19,12 @@ def texts_with_a_day(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_grouped_data("digits", classes=[1, 4, 7], grouping="value", max_examples={"train": 90, "test": 9})
+    return load_grouped_data("digits", classes=[1, 4, 7], grouping="value", max_examples={"train": 90, "test": 60})
 
 
 @pytest.fixture(scope="module")
 def generated():
-    return load_grouped_data("lexical_overlap", n_train=200, n_validation=20, n_test=20)
+    return load_grouped_data("lexical_overlap", n_train=200, n_validation=20, n_test=200)
 
 
 def plain(rows, column="text_pair"):
@@ -81,6 +81,13 @@ def test_new_examples_of_the_corpus_have_an_independent_shortcut(texts_with_a_da
         augment(digits, "replant", share=2)
 
 
+def test_new_examples_beside_the_old_ones_weaken_the_shortcut_and_do_not_remove_it(digits):
+    before, after = table(digits.splits["train"]), table(augment(digits, "replant")[0])
+    assert (after == before + 10).all()  # thirty of each class again, ten in each of three colours
+    own = np.diag(before) / before.sum(axis=1)
+    assert np.diag(after) / after.sum(axis=1) == pytest.approx((own + 1 / 3) / 2) and own.min() > 0.5
+
+
 def test_groups_are_balanced_by_repeating_or_leaving_out(texts_with_a_day):
     before = texts_with_a_day.group_counts("train")
     after, facts = augment(texts_with_a_day, "balance_groups")
@@ -102,13 +109,14 @@ def test_groups_are_balanced_by_repeating_or_leaving_out(texts_with_a_day):
         augment(texts_with_a_day, "balance_groups", to="mean")
 
 
-def gendered(texts, pairs=None, **columns):
-    features = {"text": Value("string"), "label": ClassLabel(names=["a", "b"]), "group": ClassLabel(names=["x", "y"])}
+def gendered(texts, pairs=None, groups=("x", "y")):
+    groups = list(groups)
+    features = {"text": Value("string"), "label": ClassLabel(names=["a", "b"]), "group": ClassLabel(names=groups)}
     rows = {"text": texts, "label": [0, 1] * (len(texts) // 2), "group": [0, 1] * (len(texts) // 2)}
     if pairs:
         features["text_pair"], rows["text_pair"] = Value("string"), pairs
     data = Dataset.from_dict(rows, features=Features(features))
-    return GroupedData("tiny", "text", {"train": data}, {"x": True, "y": False})
+    return GroupedData("tiny", "text", {"train": data}, {name: number % 2 == 0 for number, name in enumerate(groups)})
 
 
 def test_gendered_words_are_swapped_in_both_texts_and_only_where_there_are_any():
@@ -126,6 +134,63 @@ def test_gendered_words_are_swapped_in_both_texts_and_only_where_there_are_any()
     assert len(nothing) == 2
 
 
+def test_a_counterfactual_is_in_the_group_of_the_other_gender():
+    data = gendered(
+        ["He ran.", "She ran.", "A dog ran.", "She slept."], groups=["a_male", "b female", "a female", "b male"]
+    )
+    pairs = {"a female": "a_male", "b female": "b male"}  # the other direction follows
+    after, facts = augment(data, "swap_words", counterparts=pairs)
+    names = after.features["group"].names
+    assert [(row["text"], names[row["group"]], row["label"]) for row in after] == [
+        ("He ran.", "a_male", 0),
+        ("She ran.", "b female", 1),
+        ("A dog ran.", "a_male", 0),
+        ("She slept.", "b female", 1),
+        ("She ran.", "a female", 0),
+        ("He ran.", "b male", 1),
+        ("He slept.", "b male", 1),
+    ]
+    assert facts["counterparts"] == pairs | {"a_male": "a female", "b male": "b female"}
+    assert facts["n_by_group"]["after"] == {"a_male": 2, "b female": 2, "a female": 1, "b male": 2}
+    one_sided, _ = augment(data, "swap_words", counterparts=pairs, keep_original=False)
+    assert [names[group] for group in one_sided["group"]] == ["a female", "b male", "a_male", "b male"]
+
+
+def test_groups_that_the_words_do_not_decide_are_kept_if_that_is_said():
+    same = {"the male voice": "the male voice"}
+    after, facts = augment(
+        gendered(["He ran.", "It ran."], groups=["the male voice", "y"]), "swap_words", counterparts=same
+    )
+    assert after["group"][:] == [0, 1, 0] and facts["counterparts"] == same
+
+
+@pytest.mark.parametrize(
+    ("groups", "counterparts", "message"),
+    [
+        (
+            ["pos male", "neg female"],
+            None,
+            "tiny: group 'pos male' is named by gender, .* counterparts: {group: group}",
+        ),
+        (["x", "neg_female"], {}, "tiny: group 'neg_female' is named by gender"),
+        (["x", "y"], ["x"], r"tiny: counterparts must be a table of group → group, not \['x'\]"),
+        (["x", "y"], {"x": "z"}, "tiny: counterparts: there is no group 'z'; they are x, y"),
+        (["x", "y", "z"], {"x": "y", "y": "z"}, "tiny: counterparts: group 'y' has two, 'x' and 'z'"),
+        (["x", "y", "z"], {"x": "z", "y": "z"}, "tiny: counterparts: group 'z' has two, 'x' and 'y'"),
+    ],
+)
+def test_a_group_of_unknown_counterfactuals_is_one_line(groups, counterparts, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        augment(gendered(["He ran.", "She ran."], groups=groups), "swap_words", counterparts=counterparts)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_of_what_was_planted_have_no_counterparts(texts_with_a_day):
+    one, other = texts_with_a_day.group_names()[:2]
+    with pytest.raises(ValueError, match="rte: counterparts: its groups say what was planted, not gender"):
+        augment(texts_with_a_day, "swap_words", counterparts={one: other})
+
+
 def test_a_planted_day_can_still_be_swapped_after_the_words(texts_with_a_day):
     """The first remedy moves the day's place: "she" is longer than "he"."""
     data = texts_with_a_day
@@ -139,7 +204,7 @@ def test_a_planted_day_can_still_be_swapped_after_the_words(texts_with_a_day):
 
 
 def test_a_planted_phrase_that_is_gendered_is_not_swapped_as_a_word(tmp_path):
-    glue = write_glue_data(tmp_path, n_train=40, n_dev=10)
+    glue = write_glue_data(tmp_path, n_train=40, n_dev=40)
     data = load_grouped_data("sst2", path=glue, phrases=["he said", "monday"])
     with pytest.raises(ValueError, match="sst2: the planted phrase 'he said' has a gendered word; use swap_shortcut"):
         augment(data, "swap_words")

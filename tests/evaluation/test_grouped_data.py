@@ -138,7 +138,8 @@ def test_every_name_has_a_loader_with_settings():
 
 
 def test_data_are_loaded_and_hashed_once_where_that_is_asked_for(monkeypatch):
-    settings = {"name": "lexical_overlap", "n_train": 8, "n_validation": 8, "n_test": 8}
+    settings = {"name": "lexical_overlap", "n_train": 8, "n_validation": 8, "n_test": 8, "strength": 0.5}
+    settings |= {"grouping": "overlap"}
     hashed, plain = [], grouped_module.split_sha256
     monkeypatch.setattr(grouped_module, "split_sha256", lambda rows: hashed.append(len(rows)) or plain(rows))
     with loaded_once():

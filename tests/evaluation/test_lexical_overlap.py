@@ -191,6 +191,11 @@ def test_both_groupings_name_the_same_sides():
         ({"strength": 0.4}, r"strength must lie between 0\.5 \(chance\) and 1"),
         ({"grouping": "side"}, "grouping must be 'heuristic' or 'overlap'"),
         ({"n_test": 2}, "sizes must be at least 8"),
+        # 4 entailed, 9 in 10 of them with a high overlap: all of them
+        (
+            {"n_train": 400, "n_test": 8, "grouping": "overlap"},
+            "split 'test': group 'entailment × low overlap' has no examples.* Ask for a larger n_test",
+        ),
         ({"seed": -3}, "the seed not negative"),
         ({"strength": "0.9"}, "strength must be a number, not '0.9'"),
         ({"n_train": 20.5}, r"n_train must be a whole number, not 20\.5"),

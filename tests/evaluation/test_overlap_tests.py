@@ -152,6 +152,18 @@ def test_paws_is_read_from_both_layouts_and_grouped_by_label(qqp, name):
     assert data.group_counts("test") == dict.fromkeys(data.group_names("test"), 20)
 
 
+def test_a_test_too_small_for_the_groups_of_train_is_refused(mnli, qqp):
+    """HANS, PAWS and validation may have other groups."""
+    write_hans(mnli)
+    further = {"mnli_hans": {"path": mnli, "hans_path": mnli}, "qqp_paws": {"path": qqp, "paws_path": write_paws(qqp)}}
+    for name, files in further.items():
+        with pytest.raises(
+            ValueError, match=f"{name}, split 'test': group .* has no examples.* or a larger max_examples"
+        ):
+            load_grouped_data(name, **files, max_examples={"test": 2})
+        assert len(load_grouped_data(name, **files, max_examples={"validation": 1}).splits["validation"]) == 1
+
+
 def test_a_label_that_paws_does_not_have_is_one_line(qqp):
     write_paws(qqp, rows=[("1", "a", "b", "yes")])
     with pytest.raises(

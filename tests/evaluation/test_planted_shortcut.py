@@ -90,9 +90,9 @@ def test_the_same_seed_gives_the_same_data_and_another_seed_others(glue):
 
 
 def test_a_limit_keeps_each_class_in_its_share(glue):
-    data = load_grouped_data("sst2", path=glue, max_examples={"train": 40, "test": 10})
+    data = load_grouped_data("sst2", path=glue, max_examples={"train": 40, "test": 30})
     whole = load_grouped_data("sst2", path=glue)
-    assert len(data.splits["train"]) == 40 and len(data.splits["flipped"]) == 10
+    assert len(data.splits["train"]) == 40 and len(data.splits["flipped"]) == 30
     assert len(data.splits["validation"]) == len(whole.splits["validation"])
     shares = [np.bincount(numbers(d.splits["train"], "label"), minlength=2) for d in (data, whole)]
     np.testing.assert_allclose(shares[0] / 40, shares[1] / shares[1].sum(), atol=0.02)
@@ -163,6 +163,23 @@ def test_grouping_by_side_gives_two_groups_a_class():
     assert names == [f"{k} × {side}" for k in "abc" for side in ("aligned", "conflicting")]
     assert list(aligned.values()) == [True, False] * 3
     assert group_of(np.array([0, 1, 2]), np.array([0, 2, 2])).tolist() == [0, 3, 4]
+
+
+def test_a_test_without_a_group_that_train_has_is_refused():
+    """Ten digits, two of each in the test: nine in ten of two are two, so none conflicts."""
+    few = {"train": 600, "test": 20}
+    message = "digits, split 'test': group '0 × conflicting' has no examples, nor have 9 others; it has 0 × aligned .2., .* or plant with less strength$"
+    with pytest.raises(ValueError, match=message) as caught:
+        load_grouped_data("digits", strength=0.9, max_examples=few)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"plant with less strength, or with grouping: side$"):
+        load_grouped_data("digits", strength=0.9, max_examples=few, grouping="value")
+    enough = load_grouped_data("digits", strength=0.9, max_examples={"train": 600, "test": 60})
+    # the flipped test shows no digit in its own colour, and is not in distribution
+    assert enough.side_counts("test") == {True: 50, False: 10, None: 0}
+    assert enough.side_counts("flipped") == {True: 0, False: 60, None: 0}
+    certain = load_grouped_data("digits", strength=1.0, max_examples={"train": 600, "test": 20})
+    assert certain.side_counts("train")[False] == certain.side_counts("test")[False] == 0
 
 
 def test_digits_show_their_colour_in_the_strokes_and_nowhere_else():

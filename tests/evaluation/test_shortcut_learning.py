@@ -12,7 +12,7 @@ from evenhand.evaluation.grouped_data.columns import numbers
 @pytest.fixture(scope="module", params=["colour", "patch"])
 def digits(request):
     settings = {"classes": [1, 3, 8, 9], "strength": 0.98, "shortcut": request.param, "patch_share": 0.4}
-    return load_grouped_data("digits", grouping="value", **settings)
+    return load_grouped_data("digits", grouping="side", **settings)
 
 
 def pixels(rows):

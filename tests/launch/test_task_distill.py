@@ -119,9 +119,9 @@ def no_validation(folder):
 
 
 def a_group_too_few(folder):
-    """DFR on a validation split of so few examples that a group has none."""
+    """DFR on a validation split of so few examples that a group has a single one."""
     data = {"name": "digits", "strength": 0.9, "grouping": "side", "classes": [0, 1, 2]}
-    limits = {"max_examples": {"train": 90, "validation": 12}}
+    limits = {"max_examples": {"train": 90, "validation": 30}}
     return sections(task={"data": data | limits}, debiasing={"method": "dfr"})
 
 
@@ -141,7 +141,7 @@ def a_wrong_ladder(folder):
         (no_decoder_inputs, "the teacher .t5. makes its decoder's inputs from config.decoder_start_token_id"),
         (lambda _: sections(debiasing={"method": "dedier"}), "dedier .* set objective.alpha above 0"),
         (no_validation, "dfr retrains the last layer on the validation split, which these data do not have"),
-        (a_group_too_few, "dfr .* example of group"),
+        (a_group_too_few, "dfr .* a single example of group"),
         (a_wrong_ladder, "layers"),
         (
             lambda _: sections(debiasing={"method": "reweighting", "bias_model": {"kind": "bag_of_words"}}),
@@ -156,6 +156,15 @@ def test_what_does_not_fit_is_refused_before_the_directory_is_claimed_and_anythi
         distill_task(task_recipe_from_dict(made(tmp_path / "teacher")), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert trainings == [] and not (tmp_path / "run").exists()
+
+
+def test_an_empty_rung_is_trained_in_the_students_own_size(tmp_path):
+    vit = {"family": "vit", "shape": {"width": 8, "layers": 3, "heads": 2, "image_size": 8}}
+    teacher = distill_task(recipe(), tmp_path / "teacher")
+    taught = recipe(student=vit, ladder=[{}], objective={"alpha": 0.5}, teacher={"path": str(teacher.path)})
+    facts = distill_task(taught, tmp_path / "run").training()
+    assert [(one["student"]["model_type"], one["student"]["layers"]) for one in facts["ladder"]] == [("vit", 3)]
+    assert facts["student"]["layers"] == 3
 
 
 def test_a_debiased_teachers_method_is_recorded(tmp_path):
@@ -215,6 +224,19 @@ class CountedFit:
     def __call__(self, data, epochs, seed):
         self.trained += 1
         return lambda given: np.log(np.full((len(given), 3), 1 / 3))
+
+
+def test_predictions_of_a_model_like_the_student_are_not_shared_by_students_of_two_teachers(tmp_path):
+    few = recipe(debiasing=FEW, objective={"alpha": 0.5}, student={"initialisation": "teacher"})
+    labels, shape = load_task_data(few).grouped.label_names("train"), ClassifierShape(width=8, layers=1, image_size=8)
+    kept = KeptPredictions(tmp_path)
+    trained = []
+    for teacher in (0, 1, 0):
+        fit = CountedFit()
+        fit.make_model = lambda seed, of=teacher: new_classifier("resnet", labels, shape, seed=of)
+        with_bias_model(load_task_data(few), few, fit, kept, seed=0)
+        trained.append(fit.trained)
+    assert trained == [2, 2, 0], "one for each of two folds and teachers, once"
 
 
 def test_several_processes_use_kept_predictions_and_refuse_where_there_are_none(tmp_path, monkeypatch):

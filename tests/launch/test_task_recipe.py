@@ -31,6 +31,14 @@ def test_what_is_saved_is_read_back_as_the_same_recipe(tmp_path):
     assert load_any_recipe(tmp_path / "recipe.yaml") == made
 
 
+def test_an_empty_rung_of_the_ladder_is_the_student_again():
+    three = {"family": "vit", "shape": {"layers": 3}}
+    made = recipe(student=three, ladder=[{}, {"family": "vit", "shape": {"layers": 5}}, None])
+    assert [rung.family for rung in made.ladder] == ["vit"] * 3
+    assert [rung.shape.layers for rung in made.ladder] == [3, 5, 3]
+    assert recipe(student={"initialisation": "teacher", "layers": 4}, ladder=[{}]).ladder[0].layers == 4
+
+
 def test_the_hash_is_of_what_decides_the_student():
     assert recipe(evaluation={"measures": {"internals": {}}}).sha256 == recipe().sha256
     assert recipe(publish={"licence": "mit"}).sha256 == recipe().sha256
@@ -67,6 +75,7 @@ def test_the_tasks_own_data_are_measured_on():
         ({"teacher": {"average": "votes"}}, r"teacher\.average must be one of probabilities, logits"),
         ({"evaluation": {"measures": {"group": {}}}}, r"evaluation\.measures\.group is no measure; use one of .*groups"),
         ({"training": {"max_step": 3}}, r"Unknown recipe key training\.max_step"),
+        ({"student": {"initialisation": "teacher"}, "ladder": [{}]}, r"ladder: an empty entry is of the student's own size, .* student\.layers"),
     ],
 )  # fmt: skip
 def test_a_recipe_that_cannot_be_is_refused_in_one_line(sections, message):

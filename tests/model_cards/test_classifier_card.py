@@ -48,6 +48,17 @@ def test_the_sections_are_those_of_a_classifier():
         assert word not in body(card), word
 
 
+def test_a_model_without_a_teacher_is_not_to_be_compared_with_one():
+    asked = "Compare it with its teacher by group before it takes its place"
+    alone = build_card(classifier_report(teacher=None), FACTS)
+    assert "- Do not use it where the shortcut of these data may mislead" in alone and asked not in alone
+    # a teacher that the training names, and that was not measured
+    trained = classifier_report(teacher=None) | {"training": {"teacher": {"name": "large"}}}
+    assert asked in build_card(trained, FACTS)
+    robust = build_card(classifier_report({"test": (0.9,) * 4, "flipped": (0.8,) * 4}, None), FACTS)
+    assert "by which rule:" not in robust and "Before publishing" in robust
+
+
 def test_the_opening_says_in_plain_words_what_it_is_and_how_much_it_leans():
     card = build_card(classifier_report(), FACTS)
     assert (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
+from scipy import sparse
 
 from evenhand.evaluation.grouped_data import GroupedData
 from evenhand.evaluation.grouped_data.augmentation import AUGMENTATIONS, SOURCE, augment
@@ -47,6 +48,27 @@ def coloured(n: int = 60) -> Dataset:
     features = {"image": Image(), "label": LABELS, "group": GROUPS}
     rows = {"image": images, "label": labels, "group": 1 - aligned.astype(int)}
     return Dataset.from_dict(rows, features=Features(features))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "matrix"),
+    [
+        # a (3 examples); then in 2: b and c of text, a of text_pair; once: d of text, b and ! of text_pair
+        ("bag_of_words", {}, [[1, 1, 0, 1], [1, 0, 1, 0], [1, 1, 1, 1]]),
+        ("bag_of_words", {"max_words": 2}, [[1, 1], [1, 0], [1, 1]]),
+        ("bag_of_words", {"min_examples": 1}, [[1, 1, 0, 1, 0, 0, 0], [1, 0, 1, 0, 1, 1, 1], [1, 1, 1, 1, 0, 0, 0]]),
+        ("hypothesis_only", {"min_examples": 1}, [[1, 0, 0], [0, 1, 1], [1, 0, 0]]),
+    ],
+)
+def test_words_are_columns_by_frequency_and_then_by_the_alphabet(kind, settings, matrix):
+    data = Dataset.from_dict({"text": ["B a a", "c a d", "a b C"], "text_pair": ["a", "b !", "a A"]})
+    found = bias_model(kind, **settings).features(data)
+    assert found.toarray().tolist() == matrix
+    # the arrays too: the columns of a row in order, and ones
+    expected = sparse.csr_matrix(np.array(matrix, dtype=np.float64))
+    for name in ("data", "indices", "indptr"):
+        own, other = getattr(found, name), getattr(expected, name)
+        assert own.dtype == other.dtype and own.tobytes() == other.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["hypothesis_only", "bag_of_words"])

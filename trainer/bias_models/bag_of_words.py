@@ -6,7 +6,9 @@ bags of words stands for a network here: it finds the words that give a label aw
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +32,7 @@ class BagOfWords(FeatureModel):
     min_examples: int = 2
     kind = "bag_of_words"
     columns = ("text",)
+    _read = ("text", "text_pair")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,24 +40,26 @@ class BagOfWords(FeatureModel):
             raise ValueError(f"Bias model {self.kind}: max_words and min_examples must be 1 or more.")
 
     def features(self, data: Dataset) -> sparse.csr_matrix:
-        read = [name for name in ("text", "text_pair") if name in data.column_names]
-        return self._presence(
-            [[(name, word) for name in read for word in set(words_of(row[name]))] for row in data.select_columns(read)]
-        )
-
-    def _presence(self, examples: list[list[tuple[str, str]]]) -> sparse.csr_matrix:
-        """Rows of ones; columns in order of frequency, then of the alphabet, so that equal data give equal matrices."""
-        counts = Counter(word for words in examples for word in words)
+        """(n, words) rows of ones; columns in order of frequency, then of the alphabet, so that equal data give equal matrices."""
+        rows = data.select_columns([name for name in self._read if name in data.column_names])
+        counts = Counter(word for words in self._words(rows) for word in words)
         frequent = sorted(
             (word for word in counts if counts[word] >= self.min_examples), key=lambda word: (-counts[word], word)
         )
         place = {word: index for index, word in enumerate(frequent[: self.max_words])}
         if not place:
             raise ValueError(f"Bias model {self.kind}: no word occurs in {self.min_examples} examples or more.")
-        columns = [sorted(place[word] for word in words if word in place) for words in examples]
-        starts = np.cumsum([0, *map(len, columns)])
-        indices = np.concatenate([np.asarray(row, dtype=np.int64) for row in columns])
-        return sparse.csr_matrix((np.ones(len(indices)), indices, starts), shape=(len(examples), len(place)))
+        indices, starts = array("q"), array("q", [0])
+        for words in self._words(rows):  # read again: the words of all examples at once take many times the matrix
+            indices.extend(sorted(place[word] for word in words if word in place))
+            starts.append(len(indices))
+        parts = np.ones(len(indices)), np.array(indices, dtype=np.int64), np.array(starts, dtype=np.int64)
+        return sparse.csr_matrix(parts, shape=(len(rows), len(place)))
+
+    @staticmethod
+    def _words(rows: Dataset) -> Iterator[set[tuple[str, str]]]:
+        """Each example's words, every one once in each column."""
+        return ({(name, word) for name in rows.column_names for word in words_of(row[name])} for row in rows)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,4 @@ class HypothesisOnly(BagOfWords):
 
     kind = "hypothesis_only"
     columns = ("text_pair",)
-
-    def features(self, data: Dataset) -> sparse.csr_matrix:
-        return self._presence([[("text_pair", word) for word in set(words_of(text))] for text in data["text_pair"]])
+    _read = ("text_pair",)

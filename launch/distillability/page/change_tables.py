@@ -36,12 +36,16 @@ def change_lines(comparisons: Comparisons) -> list[str]:
 
 
 def _titled(task: MeasuredTask, metric: Metric, body: list[str], tests: int) -> list[str]:
-    distance = ", as a distance from 0" if metric.better == "nearer" else ""
     side = "lower" if metric.side == "lower" else "higher"
-    title = f"{markdown(task.titles[metric.key])}{distance} ({side} is better; p over {plural(tests, 'comparison')})"
+    title = f"{_compared(task, metric)} ({side} is better; p over {plural(tests, 'comparison')})"
     if metric.key in task.robust_keys:
         return [f"**{title}**", "", *body]
     return folded(title, body)
+
+
+def _compared(task: MeasuredTask, metric: Metric) -> str:
+    """What is subtracted: of a metric that is better nearer 0 its distance."""
+    return f"{markdown(task.titles[metric.key])}{', as a distance from 0' if metric.better == 'nearer' else ''}"
 
 
 def folded(title: str, body: Sequence[str]) -> list[str]:
@@ -52,8 +56,8 @@ def folded(title: str, body: Sequence[str]) -> list[str]:
 def _change_row(comparisons: Comparisons, pair: Pair, metric: Metric, own: bool = True) -> list[str]:
     task = comparisons.task
     judged = [comparisons.get(kind, pair, metric) for kind in (DISTILLABILITY, CONTRIBUTION)]
-    sides = [task.table(place).get(metric.key, {}) for place in (task.teacher_of(pair), task.alone_of(pair), pair)]
-    numbers = [average(side) for side in sides] if own else []
+    places = (task.teacher_of(pair), task.alone_of(pair), pair) if own else ()
+    numbers = [_average(task, place, metric) for place in places]
     return [*pair_cells(task, pair), _seeds(judged), *numbers, *tested(judged[0]), *tested(judged[1])]
 
 
@@ -153,13 +157,14 @@ def _remedy_rows(comparisons: Comparisons, pairs: Sequence[Pair], metric: Metric
         f_t, without, own = (_average(task, place, metric) for place in (task.teacher_of(pair), pair.without, pair))
         adds = [_average(task, task.alone_with(pair), metric), *tested(judged[TEACHER_ADDS])] if alone else []
         yield [
-            str(markdown(task.titles[metric.key])), *pair_cells(task, pair), _seeds(list(judged.values())), f_t, without, own,
+            _compared(task, metric), *pair_cells(task, pair), _seeds(list(judged.values())), f_t, without, own,
             *tested(judged[REMEDY]), *adds, *tested(judged[DISTILLABILITY]),
         ]  # fmt: skip
 
 
 def _average(task: MeasuredTask, place: Trained | Pair, metric: Metric) -> str:
-    return average(task.table(place).get(metric.key, {}))
+    """Of what is subtracted in the same row, not of the signed number."""
+    return average(metric.values(task.table(place).get(metric.key, {})))
 
 
 def _impossible(task: MeasuredTask, pairs: Sequence[Pair]) -> list[Pair]:
@@ -180,9 +185,8 @@ def debiasing_lines(comparisons: Comparisons) -> list[str]:
     metric = task.gap or task.worst_group
     rows = [_debiasing_row(comparisons, place, metric) for place in places]
     header = ["method", "model", "size", "seeds", "by ERM", "with the method", KINDS[DEBIASED], *TESTED]
-    distance = ", difference of distances from 0" if metric.better == "nearer" else ""
     lines = ["### Does debiasing work, against ERM?", ""]
-    return [*lines, f"{markdown(task.titles[metric.key])}{distance}:", "", *table(header, rows, text_columns=3)]
+    return [*lines, f"{_compared(task, metric)}:", "", *table(header, rows, text_columns=3)]
 
 
 def _debiasing_row(comparisons: Comparisons, place: Trained | Pair, metric: Metric) -> list[str]:

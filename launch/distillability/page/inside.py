@@ -29,16 +29,19 @@ class Inside:
     Args:
         pair: which.
         n: seeds.
+        examples: what they were looked into on: ``split``, ``examples_of_a_side`` (bias-aligned, and as many bias-conflicting), ``labels_matched`` (whether
+            each label is as often on either side), and of these examples the ``ablation_examples`` of a side on which components were taken out.
         entry: of `mean_entry`.
         depths: measure -> depth -> side -> by seed.
-        overlaps: unit -> side -> ``jaccard``, ``jaccard_by_chance``, ``common`` and ``top``, by seed; single heads, which are matched by their
-            number, only where the student began with its teacher's weights: elsewhere the number means nothing.
-        heads_left_out: whether they are left out.
+        overlaps: unit -> side -> ``jaccard``, ``jaccard_by_chance``, ``common`` and ``top``, by seed; without single heads, which are matched by their
+            number: it means something only where both models began with the same weights, and students with a remedy are not looked into.
+        heads_left_out: whether the reports have them.
         no_attention: why attention maps were not compared, None where they were.
     """
 
     pair: Pair
     n: int
+    examples: Mapping[str, Any]
     entry: Mapping[str, Any]
     depths: Mapping[str, Mapping[str, Mapping[str, BySeed]]]
     overlaps: Mapping[str, Mapping[str, Mapping[str, BySeed]]]
@@ -46,10 +49,11 @@ class Inside:
     heads_left_out: bool = False
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values: matrices, and means over seeds with intervals; ``by_depth`` of 1 − CKA and of the encoder's attention."""
+        """Plain values: the examples, matrices, and means over seeds with intervals; ``by_depth`` of 1 − CKA and of the encoder's attention."""
         return {
             **self.pair._asdict(),
             "n": self.n,
+            **self.examples,
             **self.entry["comparison"],
             "by_depth": _means(self.depths),
             "overlap": _means(self.overlaps),
@@ -59,10 +63,11 @@ class Inside:
 
 def insides_of(task: MeasuredTask) -> list[Inside]:
     """Of every pair that was looked into."""
-    return [_inside(pair, found, task.began_from_teacher(pair)) for pair, found in task.looked_inside()]
+    return [_inside(pair, entries) for pair, entries in task.looked_inside()]
 
 
-def _inside(pair: Pair, found: Mapping[int, Mapping[str, Any]], began_from_teacher: bool) -> Inside:
+def _inside(pair: Pair, entries: Mapping[int, Mapping[str, Any]]) -> Inside:
+    found = {seed: entry["comparison"] for seed, entry in entries.items()}
     first = next(iter(found.values()))
     depths = {CKA: _by_depth({seed: one["similarity"]["by_depth"] for seed, one in found.items()}, distance=True)}
     attention = {seed: one["attention"]["kinds"] for seed, one in found.items() if one.get("attention")}
@@ -73,16 +78,21 @@ def _inside(pair: Pair, found: Mapping[int, Mapping[str, Any]], began_from_teach
     left_out = False
     for seed, one in found.items():
         for unit, sides in (one.get("overlap") or {}).items():
-            if unit == HEADS and not began_from_teacher:
+            if unit == HEADS:
                 left_out = True
                 continue
             for side, numbers in sides.items():
                 kept = overlaps.setdefault(unit, {}).setdefault(side, {})
                 for key in ("jaccard", "jaccard_by_chance", "common", "top"):
                     kept.setdefault(key, {})[seed] = numbers[key]
-    return Inside(
-        pair, len(found), mean_entry(list(found.values())), depths, overlaps, first.get("no_attention"), left_out
-    )
+    means, examples = mean_entry(list(found.values())), _examples(next(iter(entries.values())))
+    return Inside(pair, len(found), examples, means, depths, overlaps, first.get("no_attention"), left_out)
+
+
+def _examples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Of any seed: data, draw and settings are the same in all."""
+    facts = {key: entry[key] for key in ("split", "examples_of_a_side", "labels_matched")}
+    return facts | {"ablation_examples": min(entry["ablation_examples"], entry["examples_of_a_side"])}
 
 
 def _by_depth(found: Mapping[int, Mapping], distance: bool = False) -> dict[str, dict[str, dict[int, float | None]]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from evenhand.evaluation import EvaluationReport
 from evenhand.launch.distillability.models import GridModel, all_models
 from evenhand.launch.distillability.page.comparisons import Comparisons
 from evenhand.launch.distillability.page.findings import TaskFinding, task_findings
@@ -14,6 +14,7 @@ from evenhand.launch.distillability.page.inside import Inside, insides_of
 from evenhand.launch.distillability.page.measured_task import MeasuredTask
 from evenhand.launch.distillability.page.over_tasks import OverTasks
 from evenhand.launch.distillability.results import GridResults
+from evenhand.launch.page_environments import environments
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ class MeasuredGrid:
             raise ValueError(f"study {results.grid.name}: no model has been measured yet; run the study first.")
         self.tasks = {task.name: TaskPage.of(task) for task in tasks}
 
-    @property
-    def first(self) -> EvaluationReport:
-        """Any report: all name the same environment."""
-        return next(report for page in self.tasks.values() for report in page.task.reports.values())
+    @cached_property
+    def environments(self) -> list[dict[str, Any]]:
+        """What the reports were made with, see `page_environments.environments`."""
+        return environments(report for page in self.tasks.values() for report in page.task.reports.values())
 
     @cached_property
     def counts(self) -> dict[str, int]:

@@ -288,18 +288,11 @@ class MeasuredTask:
         parts += [f"{len(keys) - there - failed} not run yet"] if len(keys) > there + failed else []
         return f"{there} of {len(keys)} ({', '.join(parts)})" if parts else str(there)
 
-    def began_from_teacher(self, pair: Pair) -> bool:
-        """Whether a distilled student's first weights were its teacher's."""
-        recipes = (self.models[key].recipe for key in self.places.get(pair, {}).values())
-        return any(recipe.student.initialisation == "teacher" for recipe in recipes)
-
     def looked_inside(self) -> Iterator[tuple[Pair, dict[int, Mapping[str, Any]]]]:
-        """Distilled students with the comparisons of the measure ``internals`` by seed."""
+        """Distilled students with the entries of the measure ``internals`` by seed, those that compare layers with the teacher's."""
         for pair in self.pairs:
             there = {seed: key for seed, key in self.places[pair].items() if key in self.reports}
-            found = {
-                seed: compared for seed, key in there.items() if (compared := _inside(self.reports[key])) is not None
-            }
+            found = {seed: entry for seed, key in there.items() if (entry := _inside(self.reports[key])) is not None}
             if found:
                 yield pair, found
 
@@ -320,10 +313,9 @@ def _groups(report: EvaluationReport) -> Mapping[str, Any]:
 
 
 def _inside(report: EvaluationReport) -> Mapping[str, Any] | None:
-    """The comparison with the teacher, where one was made."""
+    """The look inside with its comparison with the teacher, where one was made."""
     entry = next(iter(report.measures.get("internals", [])), None)
-    compared = entry and entry.get("comparison")
-    return compared if compared and compared.get("similarity") else None
+    return entry if entry and (entry.get("comparison") or {}).get("similarity") else None
 
 
 def mean(values) -> float | None:

@@ -13,6 +13,7 @@ from evenhand.launch.distillability.models import DISTILLED, TEACHER, GridModel
 from evenhand.launch.distillability.page.findings import MATTERS
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
 from evenhand.launch.distillability.page.measured_task import FEWEST_OF_A_GROUP, MeasuredTask
+from evenhand.launch.page_environments import environment_lines
 from evenhand.launch.page_text import listed, plural, table
 from evenhand.launch.results_tables import number
 from evenhand.model_cards.escaping import code, markdown
@@ -34,9 +35,7 @@ def opening_lines(measured: MeasuredGrid) -> list[str]:
     ]
     if results.command:
         lines.append(f"- Command: {code(results.command)}")
-    data = measured.first.data
-    environment = ", ".join(f"{markdown(key)} {markdown(value)}" for key, value in data["environment"].items())
-    lines.append(f"- Environment: {environment}; evenhand {markdown(data['evenhand_version'])}.")
+    lines += environment_lines(measured.environments)
     return [*lines, f"- {_state(measured.counts)}", "", *_overview(measured)]
 
 
@@ -69,8 +68,8 @@ def reading_lines(measured: MeasuredGrid) -> list[str]:
         "that ERM trains alone; a student *debiased too* is trained with the teacher's method, and so is its f_S. A method of the distillation alone has the "
         "teachers and students of ERM.",
         "- The *worst group* is the lowest accuracy of any group, the *spurious gap* accuracy on bias-aligned less that on bias-conflicting examples; its "
-        "differences are of distances from 0, so below 0 is better. ID is the test split, OOD a shifted one.",
-        "- Models are paired by seed: f_S and g share first weights and order of data, f_T has its own. Seeds are the unit; intervals are Student's t at 95 % over seeds, and "
+        "differences, and the models' numbers beside them, are of distances from 0, so a difference below 0 is better. ID is the test split, OOD a shifted one.",
+        f"- Models are paired by seed: {_pairing(measured)} Seeds are the unit; intervals are Student's t at 95 % over seeds, and "
         f"say what would hold for other trainings on these data and these test examples. {RULE}",
         "- p (Holm) in the tables is corrected over all comparisons of a task's page in one metric, each metric apart; a verdict that the correction takes back "
         "says so. Of groups, over the methods and groups of a split.",
@@ -80,6 +79,23 @@ def reading_lines(measured: MeasuredGrid) -> list[str]:
         *_self_distilled_lines(measured),
         "",
     ]
+
+
+def _pairing(measured: MeasuredGrid) -> str:
+    """What the models of a seed have in common, by their recipes."""
+    models = [model for page in measured.tasks.values() for model in page.task.models.values()]
+    from_teacher = dict.fromkeys(model.remedy for model in models if model.recipe.student.initialisation == "teacher")
+    pretrained = {bool(model.recipe.student.path) for model in models if model.remedy not in from_teacher}
+    weights = "first weights"
+    if pretrained == {True}:
+        weights = "the first weights of their new head (all else begins as their checkpoint)"
+    elif True in pretrained:
+        weights = "first weights (of models that begin pre-trained those of their new head)"
+    text = f"f_S and g share {weights} and order of data, f_T has its own."
+    if from_teacher:
+        labels = listed([f"“{markdown(measured.results.grid.remedies[name].label)}”" for name in from_teacher])
+        text += f" With {labels} g begins with weights of f_T, and shares with f_S only the order of data."
+    return text
 
 
 def _rule_lines() -> list[str]:
@@ -111,18 +127,20 @@ def _self_distilled_lines(measured: MeasuredGrid) -> list[str]:
         if not method.self_distilled or not own:
             continue
         alone, g = (
-            _alphas(model for model in own if (model.role == DISTILLED) == distilled) for distilled in (False, True)
+            _distilled_with(model for model in own if (model.role == DISTILLED) == distilled)
+            for distilled in (False, True)
         )
         lines.append(
-            f"- {markdown(method.label)} cannot do without a teacher: its f_T and f_S are themselves distilled, with alpha = {alone}, from the model of their size "
-            f"that ERM trained; g is distilled from f_T with alpha = {g}. The contribution of a student debiased too therefore changes the teacher"
-            f"{' and the share of distillation together' * (alone != g)}, and does not say what a teacher adds to none."
+            f"- {markdown(method.label)} cannot do without a teacher: its f_T and f_S are themselves distilled, with {alone}, from the model of their size "
+            f"that ERM trained; g is distilled from f_T with {g}. The contribution of a student debiased too therefore changes the teacher"
+            f"{' and the manner of distillation together' * (alone != g)}, and does not say what a teacher adds to none."
         )
     return lines
 
 
-def _alphas(models: Iterable[GridModel]) -> str:
-    return listed([f"{alpha:g}" for alpha in sorted({model.recipe.objective.alpha for model in models})])
+def _distilled_with(models: Iterable[GridModel]) -> str:
+    found = sorted({(model.recipe.objective.alpha, model.recipe.objective.temperature) for model in models})
+    return listed([f"alpha = {alpha:g}, T = {temperature:g}" for alpha, temperature in found])
 
 
 def task_opening(task: MeasuredTask) -> list[str]:
@@ -141,7 +159,8 @@ def _data_lines(task: MeasuredTask) -> list[str]:
         f"{markdown(name)}{' (OOD)' if split['shift'] else ''} {split['n']:,}, of these {split['n_aligned']:,} aligned and {split['n_conflicting']:,} conflicting"
         for name, split in splits.items()
     ]
-    settings = ", ".join(f"{key}={value}" for key, value in (data.get("settings") or {}).items())
+    given = {key: value for key, value in (data.get("settings") or {}).items() if value is not None}
+    settings = ", ".join(f"{key}={value}" for key, value in given.items())
     named = f"{code(data['name'])}{f' ({markdown(settings)})' if settings else ''}"
     lines = [f"- Data: {named}; test examples: {'; '.join(parts)}."]
     if task.judged_split is not None:

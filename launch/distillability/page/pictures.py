@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, Metric
+from evenhand.launch.distillability.grid import ERM
 from evenhand.launch.distillability.page.comparisons import Comparisons
 from evenhand.launch.distillability.page.inside import Inside
-from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, VARIANTS, MeasuredTask, Pair, Trained
+from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, MeasuredTask, Pair, Trained
 from evenhand.launch.page_folder import shown_picture
 from evenhand.launch.page_text import plural
 from evenhand.model_cards.escaping import markdown
@@ -106,13 +107,12 @@ def _three_models(task: MeasuredTask, metric: Metric) -> ThreeModels:
     for pair in task.pairs:
         panel = panels.setdefault(f"{pair.teacher} → {pair.student}", {})
         row = methods.index(pair.method)
-        # the teacher's method decides the row; f_S beside it is the student that was debiased alone
-        alone = task.alone_of(pair._replace(variant=SAME))
+        alone = task.alone_of(pair)
         panel[row, 0] = _values(task, task.teacher_of(pair), metric)
-        panel[row, 1] = _values(task, alone, metric)
-        panel[row, 2 if pair.variant == PLAIN else 3] = _values(task, pair, metric)
+        panel[row, 1 if alone.method == ERM else 3] = _values(task, alone, metric)
+        panel[row, 2 if pair.variant == PLAIN else 4] = _values(task, pair, metric)
     labels = [task.results.grid.methods[method].label for method in methods]
-    series = ["f_T", "f_S", *(f"g, {VARIANTS[variant]}" for variant in (PLAIN, SAME))]
+    series = ["f_T", "f_S, plain", "g, plain student", "f_S, debiased", "g, student debiased too"]
     if not any(pair.variant == SAME for pair in task.pairs):
         series = series[:3]
     unit = "points" if metric.better == "nearer" else "%"

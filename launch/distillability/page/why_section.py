@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evenhand.evaluation.distillability import BySeed, seed_mean
+from evenhand.evaluation.internals.internals_result import UNMATCHED
 from evenhand.launch.distillability.page.inside import ATTENTION, CKA, DEPTHS, Inside
 from evenhand.launch.distillability.page.measured_task import MeasuredTask
 from evenhand.launch.distillability.page.points import PAIR, pair_cells, points
@@ -29,7 +30,7 @@ def why_lines(task: MeasuredTask, insides: Sequence[Inside], drawn: Sequence[str
     methods = listed([str(markdown(task.results.grid.methods[name].label)) for name in task.settings.why_methods])
     lines = ["### Why: inside teacher and student", ""]
     lines += [
-        f"Distilled students of {methods}, beside their teachers, on as many bias-aligned as bias-conflicting examples. Layers are mapped by relative depth; "
+        f"Distilled students of {methods}, beside their teachers, on {_examples(insides)}. Layers are mapped by relative depth; "
         "early, middle and late are thirds of the mapped layers, and fewer than three have no early third. Means over seeds with their intervals; a diagnosis, so nothing here is better or worse.",
         "",
         *drawn,
@@ -42,6 +43,13 @@ def why_lines(task: MeasuredTask, insides: Sequence[Inside], drawn: Sequence[str
         line for reason in reasons for line in (f"Attention maps were not compared everywhere: {markdown(reason)}.", "")
     ]
     return [*lines, *_overlap_lines(task, insides)]
+
+
+def _examples(insides: Sequence[Inside]) -> str:
+    """Split, number and whether labels were matched; the same of all students of a task."""
+    facts = insides[0].examples
+    text = f"{facts['examples_of_a_side']:,} bias-aligned and as many bias-conflicting examples of {markdown(facts['split'])}"
+    return f"{text}, each label as often on either side" if facts["labels_matched"] else f"{text}: {UNMATCHED}"
 
 
 def _depth_table(task: MeasuredTask, insides: Sequence[Inside], measure: str) -> list[str]:
@@ -67,14 +75,17 @@ def _overlap_lines(task: MeasuredTask, insides: Sequence[Inside]) -> list[str]:
         for unit, sides in inside.overlaps.items():
             cells = [cell for side in ("aligned", "conflicting") for cell in _overlap_cells(sides.get(side))]
             rows.append([*pair_cells(task, inside.pair), unit, *cells])
-    caveat = "Single heads are not compared: a student's head 3 has nothing to do with its teacher's unless it began with the teacher's weights."
+    caveat = "Single heads are not compared. They are matched by their number, which means something only where student and teacher began with the same weights."
     left_out = [caveat, ""] if any(inside.heads_left_out for inside in insides) else []
     if not rows:
         return left_out
     header = [*PAIR, "components"]
     for side in ("aligned", "conflicting"):
         header += [f"in common, {side}", f"Jaccard, {side}", f"by chance, {side}"]
-    what = "The most important components of the teacher that are the student's too, ranked by what taking them out costs in ln p(true class):"
+    what = (
+        "The most important components of the teacher that are the student's too, ranked by what taking them out costs in ln p(true class), on "
+        f"{insides[0].examples['ablation_examples']:,} of these examples of either side:"
+    )
     return [what, "", *table(header, rows, text_columns=4), *left_out]
 
 

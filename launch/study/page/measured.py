@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_resu
 from evenhand.evaluation.paired_seeds import Interval, Ratio, ratio_of_means, t_interval
 from evenhand.evaluation.report import EvaluationReport
 from evenhand.evaluation.sweeps import Sweep, along_sweep
+from evenhand.launch.page_environments import environments
 from evenhand.launch.study.page.roles import Roles
 from evenhand.launch.study.results import StudyResults
 from evenhand.launch.study.study_file import Section, Study, StudyArm
@@ -150,6 +152,12 @@ class MeasuredStudy:
         """A report of the baseline, or of the first arm that has one."""
         arms = [self.arms[self.study.baseline], *self.arms.values()]
         return next(report for arm in arms for report in arm.reports.values())
+
+    @cached_property
+    def environments(self) -> list[dict[str, Any]]:
+        """What the reports were made with, see `page_environments.environments`; students that several arms share count once."""
+        own = [arm for arm in self.arms.values() if arm.same_as is None]
+        return environments(report for arm in own for report in arm.reports.values())
 
     @cached_property
     def entries(self) -> list[Mapping]:

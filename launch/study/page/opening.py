@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.evaluation.verdict import RULE
+from evenhand.launch.page_environments import environment_lines
 from evenhand.launch.page_text import listed, passes, plural
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.findings import label_of
@@ -35,7 +36,7 @@ def opening_lines(measured: MeasuredStudy) -> list[str]:
     lines.append(f"- Scale {code(study.scale)}: {markdown(study.scale_note.rstrip('.'))}.")
     if results.command:
         lines.append(f"- Command: {code(results.command)}")
-    lines += [*_environment(measured), *_training(measured), _state(measured), ""]
+    lines += [*environment_lines(measured.environments, "student"), *_training(measured), _state(measured), ""]
     left_out = study.settings.without
     if left_out:
         lines += [
@@ -47,13 +48,6 @@ def opening_lines(measured: MeasuredStudy) -> list[str]:
 
 def _facts(paper) -> list[tuple[str, str]]:
     return [(key, str(text).rstrip(".")) for key, text in paper.items()]
-
-
-def _environment(measured: MeasuredStudy) -> list[str]:
-    data = measured.first.data
-    return [
-        f"- Environment: {', '.join(f'{markdown(key)} {markdown(value)}' for key, value in data['environment'].items())}; evenhand {markdown(data['evenhand_version'])}."
-    ]
 
 
 def _training(measured: MeasuredStudy) -> list[str]:
