@@ -132,7 +132,7 @@ def test_the_worst_group_is_that_of_a_split_whose_groups_have_30_examples(result
 
 
 def test_a_method_whose_students_alone_have_a_teacher_too_is_said_to_change_two_things(tmp_path):
-    method = "  cr: {label: confidence, debiasing: {method: confidence_regularisation}, self_distilled: {alpha: 1.0}}\n"
+    method = "  cr: {label: confidence, debiasing: {method: confidence_regularisation}, self_distilled: {alpha: 1.0, temperature: 1.0}}\n"
     text = GRID.replace("remedies:\n", f"{method}remedies:\n", 1)
     small = made_up_grid(tmp_path, text, tasks=["digits"], seeds=1)
     lines = " ".join(reading_lines(MeasuredGrid(made_up_results(small))))

@@ -63,6 +63,7 @@ def test_the_card_says_which_arm_it_is(folder):
     assert json.loads((folder / "plain" / "report.json").read_text(encoding="utf-8"))["training"]["supervision"] is None
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_numbers(folder, tmp_path):
     again = tmp_path / "again"
     assert demo(again, seed=3, size=SIZE) == 0

@@ -297,6 +297,7 @@ def test_what_is_half_kept_is_not_found(tmp_path):
     assert kept.find("a") is None
 
 
+@pytest.mark.heavy
 def test_two_processes_find_the_same_errors_as_one(tmp_path):
     """JTT's identification run and the training, by a launcher; effective batches are the same."""
     alone = distill_task(recipe(debiasing=JTT), tmp_path / "alone").training()

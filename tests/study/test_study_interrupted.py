@@ -144,6 +144,7 @@ def dying_at_training_facts(number):
     cohort.write_json = counted
 
 
+@pytest.mark.heavy
 def test_a_cohort_killed_between_its_students_trains_none_of_them_again(
     finished, begun, evenhand_study, in_process, tmp_path
 ):
