@@ -15,7 +15,7 @@ from evenhand.evaluation.effect_size import (
     unit_rows,
     word_weights,
 )
-from evenhand.evaluation.permutation import named_stream, permutation_test
+from evenhand.evaluation.permutation import Stream, permutation_test
 from evenhand.evaluation.stimuli import AssociationTest
 
 
@@ -260,11 +260,11 @@ def _p_values(table: WordTable, seed: int, name: str) -> dict[str, object]:
     one (sentences move), and the one where each word is one unit of weight 1."""
     words, n_x_words = table.sums, table.n_x[1]
     by_word = permutation_test(
-        words.sums[:, 0], words.counts, n_x_words, two_sided=True, rng=named_stream(seed, name, "words")
+        words.sums[:, 0], words.counts, n_x_words, two_sided=True, rng=Stream(seed, name, "words")
     )
     means, ones = table.balanced_means, np.ones(len(words.counts))
-    balanced = permutation_test(means, ones, n_x_words, two_sided=True, rng=named_stream(seed, name, "words"))
-    ones, rng = np.ones(len(table.s)), named_stream(seed, name, "sentences")
+    balanced = permutation_test(means, ones, n_x_words, two_sided=True, rng=Stream(seed, name, "words"))
+    ones, rng = np.ones(len(table.s)), Stream(seed, name, "sentences")
     legacy = permutation_test(table.s, ones, table.n_x[0], two_sided=False, rng=rng)
     return {
         "p_value": by_word.p_value,

@@ -10,7 +10,7 @@ their number.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, islice
@@ -22,6 +22,8 @@ EXACT_LIMIT = 100_000
 SAMPLES = 99_999
 # Partitions of one chunk.
 CHUNK = 16_384
+KEPT_UNITS = 256
+"""Drawn partitions of more units are not kept: 32 kinds of this many take 100 MB."""
 _BITS_OF_BYTE = (np.arange(256)[:, None] >> np.arange(8)) & 1
 _ONES_OF_BYTE = _BITS_OF_BYTE.sum(axis=1).astype(np.int32)
 
@@ -35,14 +37,28 @@ class PermutationTest:
     permutations: int
 
 
+@dataclass(frozen=True)
+class Stream:
+    """What a test's random numbers are known by: those of each test and purpose are its own, so that no result depends on which others
+    were computed, and the partitions that one model needed are there for the next."""
+
+    seed: int
+    name: str
+    purpose: str
+
+    def generator(self) -> np.random.Generator:
+        """From the beginning."""
+        key = hashlib.sha256(f"{self.name}/{self.purpose}".encode()).digest()[:8]
+        return np.random.default_rng([self.seed, int.from_bytes(key, "big")])
+
+
 def named_stream(seed: int, name: str, purpose: str) -> np.random.Generator:
-    """A generator of its own for each test and purpose, so that no result depends on which others were computed."""
-    key = hashlib.sha256(f"{name}/{purpose}".encode()).digest()[:8]
-    return np.random.default_rng([seed, int.from_bytes(key, "big")])
+    """The generator of a :class:`Stream`."""
+    return Stream(seed, name, purpose).generator()
 
 
 def permutation_test(
-    sums: np.ndarray, counts: np.ndarray, n_first: int, *, two_sided: bool, rng: np.random.Generator
+    sums: np.ndarray, counts: np.ndarray, n_first: int, *, two_sided: bool, rng: np.random.Generator | Stream
 ) -> PermutationTest:
     """How often does a random partition of the units separate the means at least as much as the observed one?
 
@@ -55,7 +71,7 @@ def permutation_test(
         counts: (units,) the number of sentences of each unit.
         n_first: number of units of the first group.
         two_sided: compare absolute values; else only large positive differences count.
-        rng: used only when partitions are drawn.
+        rng: used only when partitions are drawn; those of a :class:`Stream` are drawn once and kept, see `drawn_partitions`.
     """
     observed = pack(np.arange(len(sums))[None, :] < n_first)
     p_values, exact, permutations = label_p_values(sums, counts, n_first, observed, two_sided=two_sided, rng=rng)
@@ -69,7 +85,7 @@ def label_p_values(
     labels: np.ndarray,
     *,
     two_sided: bool,
-    rng: np.random.Generator,
+    rng: np.random.Generator | Stream,
 ) -> tuple[np.ndarray, bool, int]:
     """p-values as in `permutation_test` of several partitions at once, against the same enumerated or drawn ones.
 
@@ -85,7 +101,7 @@ def label_p_values(
     # Sums of the same numbers in another order differ in the last bits: a tie must stay a tie.
     observed = difference(labels) - 1e-12 * np.abs(sums / counts).max()
     exact = comb(len(sums), n_first) <= EXACT_LIMIT
-    chunks = all_partitions(len(sums), n_first) if exact else random_partitions(len(sums), n_first, SAMPLES, rng)
+    chunks = all_partitions(len(sums), n_first) if exact else _drawn(len(sums), n_first, rng)
     reached, total = np.zeros(len(observed), dtype=np.int64), 0
     for chunk in chunks:
         values = difference(chunk)
@@ -141,6 +157,19 @@ def all_partitions(n_units: int, n_first: int) -> tuple[np.ndarray, ...]:
         np.put_along_axis(membership, np.array(members, dtype=np.intp).reshape(len(members), n_first), True, axis=1)
         chunks.append(pack(membership))
     return tuple(chunks)
+
+
+def _drawn(n_units: int, n_first: int, rng: np.random.Generator | Stream) -> Iterable[np.ndarray]:
+    if isinstance(rng, Stream) and n_units <= KEPT_UNITS:
+        return drawn_partitions(n_units, n_first, SAMPLES, rng)
+    return random_partitions(n_units, n_first, SAMPLES, rng.generator() if isinstance(rng, Stream) else rng)
+
+
+@lru_cache(maxsize=32)
+def drawn_partitions(n_units: int, n_first: int, samples: int, stream: Stream) -> tuple[np.ndarray, ...]:
+    """`random_partitions` of a stream's generator. Drawing them takes longer than using them, and every model, every pooling and every step at
+    which a student is watched asks for the same ones. 99,999 of 128 units take 1.6 MB."""
+    return tuple(random_partitions(n_units, n_first, samples, stream.generator()))
 
 
 def random_partitions(n_units: int, n_first: int, samples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

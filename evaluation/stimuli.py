@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 GENDER_TESTS = ("sent-weat6", "sent-weat6b", "sent-weat7", "sent-weat7b", "sent-weat8", "sent-weat8b")
@@ -115,7 +115,7 @@ class Stimuli:
                 raise ValueError(f"stimuli: {self.name} has two tests called {min(twice)!r}; rename one")
             seen |= {test.name, test.label}
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash of everything a number depends on: sentences, words, templates and how they make up tests."""
         content = json.dumps([asdict(test) for test in self.tests], sort_keys=True, separators=(",", ":"))

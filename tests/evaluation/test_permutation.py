@@ -11,8 +11,10 @@ from scipy import stats
 
 from evenhand.evaluation import permutation
 from evenhand.evaluation.permutation import (
+    Stream,
     all_partitions,
     byte_table,
+    drawn_partitions,
     group_sums,
     label_p_values,
     pack,
@@ -160,3 +162,16 @@ def test_memory_does_not_grow_with_the_number_of_partitions(monkeypatch):
         return size
 
     assert peak(150_000) < 1.05 * peak(50_000) < 12e6
+
+
+def test_partitions_of_a_stream_are_drawn_once_and_are_those_of_its_generator():
+    stream, sums = Stream(3, "C6", "sentences"), np.random.default_rng(0).normal(size=40)
+    drawn_partitions.cache_clear()
+    found = [permutation_test(sums, np.ones(40), 20, two_sided=False, rng=stream) for _ in range(2)]
+    assert found[0] == found[1] == permutation_test(sums, np.ones(40), 20, two_sided=False, rng=stream.generator())
+    assert (drawn_partitions.cache_info().misses, drawn_partitions.cache_info().hits) == (1, 1)
+    others = [Stream(4, "C6", "sentences"), Stream(3, "C7", "sentences"), Stream(3, "C6", "words")]
+    first = drawn_partitions(40, 20, 99, stream)[0]
+    assert not any(np.array_equal(first, drawn_partitions(40, 20, 99, other)[0]) for other in others)
+    permutation_test(np.ones(257), np.ones(257), 100, two_sided=False, rng=stream)  # too many units to keep
+    assert drawn_partitions.cache_info().misses == 5
