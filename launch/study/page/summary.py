@@ -127,10 +127,10 @@ def _teacher(measured: MeasuredStudy) -> list[str]:
         else f"{what} **no** association that chance could not give"
     )
     shown = f"{number(min(sizes), False)} to {number(max(sizes), False)}" if several else number(sizes[0], False)
-    most = "at most " if several else ""
+    p = probability(largest)
+    sure = f"p {p}" if not several else f"p {p} of each" if p.startswith("<") else f"p of each {p} or less"
     return [
-        f"{said}: mean \\|d\\| {shown}, where 95 % of the ways to deal the words to the sets at random stay below {most}{number(chance, False)} (p "
-        f"{most}{probability(largest)})."
+        f"{said}: mean \\|d\\| {shown}, where 95 % of the ways to deal the words to the sets at random stay below {number(chance, False)} ({sure})."
     ]
 
 
