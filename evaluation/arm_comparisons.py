@@ -59,6 +59,10 @@ class Judgement:
     detectable: float | None = None
     detectable_holm: float | None = None
 
+    def leaves_out(self, value: float) -> bool:
+        """Whether there is an interval, and ``value`` lies outside it."""
+        return self.low is not None and not self.low <= value <= self.high
+
     @property
     def holds(self) -> bool | None:
         """Whether the verdict is still one after Holm's correction; ``None`` where there is none to hold."""

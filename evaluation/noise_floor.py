@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evenhand.evaluation.permutation import byte_table, group_sums, named_stream, random_partitions
+from evenhand.evaluation.permutation import Stream, byte_table, group_sums, partitions
 
 PERMUTATIONS = 10_000
 
@@ -38,8 +38,8 @@ def noise_floor(
         by_targets.setdefault((tuple(words["X"]), tuple(words["Y"])), []).append(values)
     total = np.zeros(permutations)
     for (x, y), tests in by_targets.items():
-        rng = named_stream(seed, "/".join([*x, "", *y]), "noise floor")
-        deals = list(random_partitions(len(x) + len(y), len(x), permutations, rng))
+        stream = Stream(seed, "/".join([*x, "", *y]), "noise floor")
+        deals = list(partitions(len(x) + len(y), len(x), permutations, stream))
         for values in tests:
             total += np.concatenate([_magnitudes(values, packed) for packed in deals])
     means = total / len(associations)

@@ -10,7 +10,7 @@ import numpy as np
 from evenhand.evaluation.families import CONTROL, mean_magnitude
 from evenhand.evaluation.intervals import METHOD_OF_DIFFERENCE, SEEDS, Jackknifed, MeanEffect, difference_interval
 from evenhand.evaluation.multiplicity import holm_by_family
-from evenhand.evaluation.permutation import byte_table, group_sums, named_stream, random_bits
+from evenhand.evaluation.permutation import Stream, byte_table, group_sums, random_bits
 from evenhand.evaluation.verdict import verdict
 
 EXACT_WORDS = 16
@@ -129,7 +129,7 @@ def _compare_test(name: str, models, references, level: float, method: str, seed
     result["difference"] = float(np.mean(sizes[0]) - np.mean(sizes[1]))
     result["difference_absolute"] = float(np.mean(np.abs(sizes[0])) - np.mean(np.abs(sizes[1])))
     result["p_value"], exact, result["p_value_flips"] = sign_flip_test(
-        _word_differences(models, references), named_stream(seed, name, "flips")
+        _word_differences(models, references), Stream(seed, name, "flips").generator()
     )
     result["p_value_method"] = "exact" if exact else "monte_carlo"
     jackknifed = [[Jackknifed.of_test(test) for test in side] for side in (models, references)]

@@ -52,11 +52,6 @@ class Stream:
         return np.random.default_rng([self.seed, int.from_bytes(key, "big")])
 
 
-def named_stream(seed: int, name: str, purpose: str) -> np.random.Generator:
-    """The generator of a :class:`Stream`."""
-    return Stream(seed, name, purpose).generator()
-
-
 def permutation_test(
     sums: np.ndarray, counts: np.ndarray, n_first: int, *, two_sided: bool, rng: np.random.Generator | Stream
 ) -> PermutationTest:
@@ -101,7 +96,7 @@ def label_p_values(
     # Sums of the same numbers in another order differ in the last bits: a tie must stay a tie.
     observed = difference(labels) - 1e-12 * np.abs(sums / counts).max()
     exact = comb(len(sums), n_first) <= EXACT_LIMIT
-    chunks = all_partitions(len(sums), n_first) if exact else _drawn(len(sums), n_first, rng)
+    chunks = all_partitions(len(sums), n_first) if exact else partitions(len(sums), n_first, SAMPLES, rng)
     reached, total = np.zeros(len(observed), dtype=np.int64), 0
     for chunk in chunks:
         values = difference(chunk)
@@ -159,10 +154,13 @@ def all_partitions(n_units: int, n_first: int) -> tuple[np.ndarray, ...]:
     return tuple(chunks)
 
 
-def _drawn(n_units: int, n_first: int, rng: np.random.Generator | Stream) -> Iterable[np.ndarray]:
-    if isinstance(rng, Stream) and n_units <= KEPT_UNITS:
-        return drawn_partitions(n_units, n_first, SAMPLES, rng)
-    return random_partitions(n_units, n_first, SAMPLES, rng.generator() if isinstance(rng, Stream) else rng)
+def partitions(n_units: int, n_first: int, samples: int, rng: np.random.Generator | Stream) -> Iterable[np.ndarray]:
+    """`random_partitions` of a generator, or of a stream's; the stream's are kept unless they are too large."""
+    if not isinstance(rng, Stream):
+        return random_partitions(n_units, n_first, samples, rng)
+    if n_units > KEPT_UNITS:
+        return random_partitions(n_units, n_first, samples, rng.generator())
+    return drawn_partitions(n_units, n_first, samples, rng)
 
 
 @lru_cache(maxsize=32)

@@ -7,7 +7,7 @@ from scipy import stats
 
 from evenhand.evaluation.association import WordTable
 from evenhand.evaluation.intervals import LARGEST_HALF
-from evenhand.evaluation.permutation import label_p_values, named_stream, random_partitions, unpack
+from evenhand.evaluation.permutation import Stream, label_p_values, random_partitions, unpack
 
 RELABELLINGS = 200
 LEVEL = 0.05
@@ -43,7 +43,7 @@ def random_labels(
     each = max(1, relabellings // len(usable))
     rejected, excluded = [], []
     for name, table in usable.items():
-        rng = named_stream(seed, name, "random labels")
+        rng = Stream(seed, name, "random labels").generator()
         n_words, n_x = len(table.sums.counts), table.n_x[1]
         labels = np.concatenate(list(random_partitions(n_words, n_x, each, rng)), axis=1)
         p_values, _, _ = label_p_values(table.sums.sums[:, 0], table.sums.counts, n_x, labels, two_sided=True, rng=rng)

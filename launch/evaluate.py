@@ -196,7 +196,7 @@ def evaluate_all(
     measuring = code()  # before the work, during which it may be edited
     measured: dict[str, Measured] = {}
     reports: list[EvaluationReport] = []
-    for place, (subject, (reference, role)) in enumerate(zip(subjects, against, strict=True)):
+    for subject, (reference, role), file in zip(subjects, against, also_to or [None] * len(subjects), strict=True):
         if reference is not None:
             expected = _expected_weights(subject, reference, role)
             if reference.path not in measured:
@@ -214,9 +214,8 @@ def evaluate_all(
             report.save(folder / "report.json")
             if pictures:
                 draw_pictures(report, folder / "figures")
-        if also_to:
-            Path(also_to[place]).parent.mkdir(parents=True, exist_ok=True)
-            report.save(Path(also_to[place]))
+        if file is not None:
+            report.save(file)
         reports.append(report)
     evaluated = Evaluated(reports)
     if output is not None and len(models) > 1:

@@ -27,11 +27,13 @@ def environment_lines(found: Sequence[Mapping[str, Any]], models: str = "model")
         found: of :func:`environments`.
         models: what was measured, in the singular.
     """
-    told = []
-    for one in found:
-        versions = ", ".join(f"{markdown(key)} {markdown(value)}" for key, value in one["environment"].items())
-        told.append((one["models"], f"{versions}; evenhand {markdown(one['evenhand_version'])}."))
-    if len(told) == 1:
-        return [f"- Environment: {told[0][1]}"]
-    first = f"- Environments: {len(told)}, which may be part of a difference between {models}s of two of them:"
-    return [first, *(f"  - {plural(count, models)}: {text}" for count, text in told)]
+    if len(found) == 1:
+        return [f"- Environment: {environment_text(found[0])}."]
+    first = f"- Environments: {len(found)}, which may be part of a difference between {models}s of two of them:"
+    return [first, *(f"  - {plural(one['models'], models)}: {environment_text(one)}." for one in found)]
+
+
+def environment_text(data: Mapping[str, Any]) -> str:
+    """``python 3.11, torch 2.13; evenhand 0.1.0`` of a report's data."""
+    versions = ", ".join(f"{markdown(key)} {markdown(value)}" for key, value in data["environment"].items())
+    return f"{versions}; evenhand {markdown(data['evenhand_version'])}"

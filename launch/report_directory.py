@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from evenhand.evaluation import EvaluationReport
@@ -35,6 +36,10 @@ class ReportDirectory:
     def published_report(self, key: str) -> EvaluationReport:
         """Without places of this machine, as it leaves it with a page; the page is made of it too, so that it can be made again from there."""
         return EvaluationReport(without_machine_paths(self.report(key).to_dict()))
+
+    def published_reports(self, keys: Iterable[str]) -> dict[str, EvaluationReport]:
+        """Those that are there, by key."""
+        return {key: self.published_report(key) for key in keys if self.has_report(key)}
 
     def mark_failed(self, key: str, log: str, **facts: object) -> None:
         """Remember that what the report would be of could not be made or measured.

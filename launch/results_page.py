@@ -19,6 +19,7 @@ import numpy as np
 from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.paired_seeds import t_interval
 from evenhand.launch.errors import exit_code
+from evenhand.launch.page_environments import environment_text
 from evenhand.launch.results_tables import first_report, number, score_sections, seat_sections, spread
 from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
 from evenhand.model_cards.whole_files import write_text
@@ -90,8 +91,7 @@ def _opening(runs: dict, command: str) -> list[str]:
         "Written by a command from the runs' reports; no number here was typed.",
         "",
         f"- Command: `{command}`",
-        f"- Environment: {', '.join(f'{key} {value}' for key, value in report.data['environment'].items())}; evenhand "
-        f"{report.data['evenhand_version']}; page written at commit {_commit()}.",
+        f"- Environment: {environment_text(report.data)}; page written at commit {_commit()}.",
         f"- Teacher: `{teacher['name']}`, {teacher['layers']} layers, width {teacher['hidden_size']}."
         + (
             f" {head['note']} Trained: {head['trained']}. Its SEAT numbers below are those of the teacher after that training."

@@ -107,9 +107,9 @@ def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
     directory = StudyDirectory(options.output_dir or Path("runs") / f"{study.name}-{study.scale}")
     job = StudyJob(study, directory, options.study, overrides, environment_of_runs(options, study.settings.accelerate))
     whole = load_study(options.study, options.scale, overrides=overrides) if only or options.seeds else study
-    kept = dict.fromkeys([*job.wanted.values(), *wanted_students(whole).values()])
+    others = set(wanted_students(whole).values()) - set(job.wanted.values())
     if options.reports is not None:
-        print(f"study {study.name}: {_take_over(job, kept, options.reports)}")
+        print(f"study {study.name}: {_take_over(job, others.union(job.wanted.values()), options.reports)}")
     if not options.page_only:
         check_arms(study, _to_be_trained(job), directory.teacher_path(study, ORIGINAL, 0))
     if options.plan:
@@ -117,7 +117,7 @@ def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
         return 0
     if not options.page_only:
         check_measures(study, job.missing(), directory)
-    return make_and_show(options, job, study.settings.accelerate, partial(_page, job, list(kept)))
+    return make_and_show(options, job, study.settings.accelerate, partial(_page, job, others))
 
 
 def _to_be_trained(job) -> list[str]:
@@ -138,14 +138,14 @@ def _plan(job) -> None:
         )
 
 
-def _page(job, kept: list[str], command: str, folder: Path) -> tuple[Path | None, str]:
+def _page(job, others: set[str], command: str, folder: Path) -> tuple[Path | None, str]:
     from evenhand.launch.study.page.study_page import write_page
     from evenhand.launch.study.results import keep_beside, results_of
 
     results = results_of(job, command)
     page = write_page(results, folder) if any(results.reports.values()) else None
     if page is not None:
-        keep_beside(page.parent, job, results, kept)
+        keep_beside(page.parent, job, results, job.directory.published_reports(others))
     named = ", ".join(f"{arm} (seed {seed}, {log})" for (arm, seed), log in results.failed.items())
     failed = f"{len(results.failed)} students could not be made: {named}; logs in {job.directory.logs}."
     return page, failed if results.failed else ""

@@ -80,9 +80,7 @@ def take_over_reports(archive: Path, wanted: Iterable[str], directory: ReportDir
     wanted, found = set(wanted), read_archive(archive)
     taken = {key: report for key, report in found.items() if key in wanted and not directory.has_report(key)}
     for key, report in taken.items():
-        file = directory.report_file(key)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        report.save(file)
+        report.save(directory.report_file(key))
     other = len(found.keys() - wanted)
     unused = f"; {other} more are of other settings than this study's, and are not used" if other else ""
     return f"{len(taken)} reports taken over from {archive}{unused}"

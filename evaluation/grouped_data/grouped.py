@@ -145,15 +145,15 @@ class GroupedData:
             counts[self.aligned[group]] += n
         return dict(counts)
 
-    def check_groups(self, split: str, groups: tuple[str, ...] | None = None) -> None:
-        """Raise ValueError where one of ``groups`` (all of the split's for None) has no example in ``split``."""
+    def check_groups(self, split: str, groups: tuple[str, ...] | None = None, advice: str = "") -> None:
+        """Raise ValueError where one of ``groups`` (all of the split's for None) has no example in ``split``; ``advice`` ends the message."""
         counts = self.group_counts(split)
         missing = [group for group in (counts if groups is None else groups) if not counts.get(group)]
         if missing:
             raise ValueError(
                 f"{self.name}, split {split!r}: group {missing[0]!r} has no examples"
                 f"{f', nor have {len(missing) - 1} others' if len(missing) > 1 else ''}; it has "
-                f"{', '.join(f'{name} ({n})' for name, n in counts.items() if n)[:300]}"
+                f"{', '.join(f'{name} ({n})' for name, n in counts.items() if n)[:300]}{f'. {advice}' if advice else ''}"
             )
 
     def check_both_sides(self, split: str) -> None:

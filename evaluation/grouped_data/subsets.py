@@ -76,10 +76,7 @@ def check_groups_of_train(data: GroupedData, splits: Sequence[str] | None = None
     if splits is None:
         splits = [split for split in data.splits if split != "train" and split not in data.shift]
     for split in splits:
-        try:
-            data.check_groups(split, known)
-        except ValueError as error:
-            raise ValueError(f"{error}. {advice}") from None
+        data.check_groups(split, known, advice)
 
 
 def stratified_subset(strata: np.ndarray, n: int | None, seed: int = SUBSET_SEED) -> np.ndarray:

@@ -32,9 +32,10 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
     directory = GridDirectory(options.output_dir or Path("runs") / f"{grid.name}-{grid.scale}")
     job = GridJob(grid, directory, options.study, overrides, environment_of_runs(options, None))
     whole = load_grid(options.study, options.scale, overrides=overrides) if tasks or options.seeds else grid
-    kept = dict.fromkeys(model.key for model in [*job.models, *all_models(whole)])
+    shown = {model.key for model in job.models}
+    others = {model.key for model in all_models(whole)} - shown
     if options.reports is not None:
-        print(f"study {grid.name}: {take_over_reports(options.reports, kept, directory)}")
+        print(f"study {grid.name}: {take_over_reports(options.reports, shown | others, directory)}")
     if not options.page_only:
         job.check()
     if options.plan:
@@ -42,17 +43,16 @@ def run_grid(options: argparse.Namespace, overrides: list[str]) -> int:
 
         print_grid_plan(job, jobs_at_a_time(options, None))
         return 0
-    return make_and_show(options, job, None, partial(_page, job, list(kept)))
+    return make_and_show(options, job, None, partial(_page, job, others))
 
 
-def _page(job: GridJob, kept: list[str], command: str, folder: Path) -> tuple[Path | None, str]:
+def _page(job: GridJob, others: set[str], command: str, folder: Path) -> tuple[Path | None, str]:
     from evenhand.launch.distillability.page.distillability_page import write_page
 
     results = results_of(job, command)
     page = write_page(results, folder) if results.reports else None
     if page is not None:
-        others = [key for key in kept if key not in results.reports and job.directory.has_report(key)]
-        keep_beside(page.parent, results, {key: job.directory.published_report(key) for key in others})
+        keep_beside(page.parent, results, job.directory.published_reports(others))
     failed = [model for model in job.missing() if job.directory.failure(model.key)]
     if not failed:
         return page, ""

@@ -37,7 +37,7 @@ def check_task(models: Sequence[GridModel]) -> None:
             that no measure has, data that a measure cannot be taken on.
     """
     # before the data, which may take long to load
-    measures = {_measured(model): _evaluators(model) for model in {_measured(m): m for m in models}.values()}
+    measures = {how: _evaluators(model) for how, model in {_measured(model): model for model in models}.items()}
     loaded: dict[str, TaskData] = {}
     seen: set[str] = set()
     sizes = {model.size: model.recipe.student for model in models if model.recipe.student.initialisation == "own"}

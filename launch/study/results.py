@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +62,9 @@ def results_of(job: StudyJob, command: str) -> StudyResults:
     return StudyResults(study, reports, failed, changes, planted_strengths(study), command)
 
 
-def keep_beside(page: Path, job: StudyJob, results: StudyResults, kept: Iterable[str] = ()) -> None:
+def keep_beside(
+    page: Path, job: StudyJob, results: StudyResults, others: Mapping[str, EvaluationReport] | None = None
+) -> None:
     """Write what the page was made of into its folder, so that it can be made again, and the study go on, without the students: every report in
     ``reports.jsonl.xz``, what is known of its teachers in ``teachers.json``.
 
@@ -70,13 +72,12 @@ def keep_beside(page: Path, job: StudyJob, results: StudyResults, kept: Iterable
         page: the folder.
         job: of which the page is.
         results: everything on the page.
-        kept: keys of further reports that are written where they are there: a page of a few sections must not cost the archive the others.
+        others: further reports of the study by key: a page of a few sections must not cost the archive the others.
     """
     reports = {
         key: results.reports[arm][seed] for (arm, seed), key in job.wanted.items() if seed in results.reports[arm]
     }
-    others = [key for key in kept if key not in reports and job.directory.has_report(key)]
-    write_archive(reports | {key: job.directory.published_report(key) for key in others}, page / ARCHIVE)
+    write_archive({**(others or {}), **reports}, page / ARCHIVE)
     known = {
         kept_name(job.study, name, seed): change
         for name, of_seeds in results.teacher_changes.items()

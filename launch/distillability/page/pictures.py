@@ -9,7 +9,7 @@ from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, Met
 from evenhand.launch.distillability.grid import ERM
 from evenhand.launch.distillability.page.comparisons import Comparisons
 from evenhand.launch.distillability.page.inside import Inside
-from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, MeasuredTask, Pair, Trained
+from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, VARIANTS, MeasuredTask, Pair, Trained
 from evenhand.launch.page_folder import shown_picture
 from evenhand.launch.page_text import plural
 from evenhand.model_cards.escaping import markdown
@@ -112,7 +112,7 @@ def _three_models(task: MeasuredTask, metric: Metric) -> ThreeModels:
         panel[row, 1 if alone.method == ERM else 3] = _values(task, alone, metric)
         panel[row, 2 if pair.variant == PLAIN else 4] = _values(task, pair, metric)
     labels = [task.results.grid.methods[method].label for method in methods]
-    series = ["f_T", "f_S, plain", "g, plain student", "f_S, debiased", "g, student debiased too"]
+    series = ["f_T", "f_S, plain", f"g, {VARIANTS[PLAIN]}", "f_S, debiased", f"g, {VARIANTS[SAME]}"]
     if not any(pair.variant == SAME for pair in task.pairs):
         series = series[:3]
     unit = "points" if metric.better == "nearer" else "%"

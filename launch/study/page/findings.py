@@ -38,6 +38,13 @@ def of_family(measured: MeasuredStudy, arm: str, against: str | None = None) -> 
     return comparison.families[GENDER].words_and_seeds if comparison and GENDER in comparison.families else None
 
 
+def over_seeds_alone(measured: MeasuredStudy, arm: str) -> Judgement | None:
+    """Δ mean |d| over seeds alone where the answer on the arm rests on it, ``None`` where it rests on words and seeds."""
+    if not answer(measured, arm).endswith(" here"):
+        return None
+    return measured.comparison(arm).families[GENDER].seeds_alone
+
+
 def label_of(measured: MeasuredStudy, arm: str) -> str:
     """The arm in a sentence; a pool of draws with the names of all of them."""
     if arm == measured.roles.pool:
@@ -88,10 +95,7 @@ def paper_text(measured: MeasuredStudy, arm: str, against: str) -> str:
     text = f" The paper's single runs differ by {number(change)}"
     if judged is None or judged.detectable is None:
         return f"{text}."
-    if judged.low <= change <= judged.high:
-        text += ", which lies within the interval"
-    else:
-        text += ", which lies outside the interval"
+    text += f", which lies {'outside' if judged.leaves_out(change) else 'within'} the interval"
     return f"{text}; a true difference of that size {_found(abs(change), judged)}."
 
 

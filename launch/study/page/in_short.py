@@ -8,9 +8,9 @@ from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.launch.page_text import ABSENT, interval, listed, plural, table
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.control_text import about_gender
-from evenhand.launch.study.page.findings import answer, is_firm, label_of, of_family, paper_change
+from evenhand.launch.study.page.findings import answer, is_firm, label_of, of_family, over_seeds_alone, paper_change
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
-from evenhand.launch.study.page.measured import GENDER, MeasuredStudy
+from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import difference
 from evenhand.launch.study.page.planted_changes import REFERENCE, TEACHER, planted_changes, planted_groups
 from evenhand.launch.study.page.planted_section import near_ceiling
@@ -54,9 +54,9 @@ def in_short_lines(measured: MeasuredStudy) -> list[str]:
     header = ["question", "answer", "Δ mean \\|d\\|, over words and seeds unless said", "paper, one run each"]
     planted = [group for group in planted_groups(measured.results.planted or {}) if group.strength]
     changes = planted_changes(measured) if planted else {}
-    on_z = planted_changes(measured, on_z=True) if planted else {}
     header += [f"Δd over seeds where {number(group.strength, digits=2)} was planted" for group in planted]
     near = {group for group in planted if near_ceiling(measured, group)}
+    on_z = planted_changes(measured, on_z=True) if near else {}
     cells = [
         [*row.cells, *(_planted(changes, on_z if group in near else changes, group, row.planted) for group in planted)]
         for row in rows
@@ -96,8 +96,7 @@ def _paper(measured: MeasuredStudy, name: str) -> str:
     change, judged = paper_change(measured, name, measured.reference_of(name)), of_family(measured, name)
     if change is None:
         return ABSENT
-    outside = judged is not None and judged.low is not None and not judged.low <= change <= judged.high
-    return number(change) + (", excluded" if outside else "")
+    return number(change) + (", excluded" if judged is not None and judged.leaves_out(change) else "")
 
 
 def _compared(measured: MeasuredStudy, question: str, words: dict[str, str], name: str) -> _Row:
@@ -109,11 +108,8 @@ def _compared(measured: MeasuredStudy, question: str, words: dict[str, str], nam
 
 def _evidence(measured: MeasuredStudy, name: str) -> str:
     """The difference over words and seeds; where the answer rests on the interval over seeds alone, with that too."""
-    shown = difference(of_family(measured, name))
-    if not answer(measured, name).endswith(" here"):
-        return shown
-    alone = measured.comparison(name).families[GENDER].seeds_alone
-    return f"{shown}; over seeds {interval((alone.low, alone.high), digits=3)}"
+    shown, alone = difference(of_family(measured, name)), over_seeds_alone(measured, name)
+    return shown if alone is None else f"{shown}; over seeds {interval((alone.low, alone.high), digits=3)}"
 
 
 def _own(measured: MeasuredStudy) -> list[str]:

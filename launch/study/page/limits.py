@@ -19,9 +19,8 @@ def limits_lines(measured: MeasuredStudy) -> list[str]:
         reach[is_core(measured, name)].append(judged.detectable)
         change = paper_change(measured, name, reference)
         if change is not None:
-            outside = judged.low is not None and not judged.low <= change <= judged.high
             seen = abs(change) >= judged.detectable
-            note = ", though here it lies outside the interval" if outside and not seen else ""
+            note = ", though here it lies outside the interval" if judged.leaves_out(change) and not seen else ""
             (larger if seen else smaller).append(f"{label_of(measured, name)} ({number(change)}{note})")
     if not any(reach.values()):
         return [

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from evenhand.launch.page_text import interval, listed, plural, probability
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.control_text import about_gender
-from evenhand.launch.study.page.findings import answer, evidence, is_firm, label_of, of_family, paper_text, price_text
+from evenhand.launch.study.page.findings import (
+    answer,
+    evidence,
+    is_firm,
+    label_of,
+    of_family,
+    over_seeds_alone,
+    paper_text,
+    price_text,
+)
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
 from evenhand.launch.study.page.limits import limits_lines
 from evenhand.launch.study.page.measured import (
@@ -72,9 +81,8 @@ def _said(sentences: dict[str, str], measured: MeasuredStudy, what: str, arm: st
 
 def _shown(measured: MeasuredStudy, name: str) -> str:
     """The difference with the interval that the answer rests on."""
-    if answer(measured, name).endswith(" here"):
-        return f"{difference(measured.comparison(name).families[GENDER].seeds_alone)} over seeds"
-    return difference(of_family(measured, name))
+    alone = over_seeds_alone(measured, name)
+    return difference(of_family(measured, name)) if alone is None else f"{difference(alone)} over seeds"
 
 
 def _is_own(measured: MeasuredStudy, name: str) -> bool:
