@@ -172,8 +172,8 @@ def _from_rows(rows, task: GlueTask, where: str) -> GlueSplit:
         raise ValueError(f"{where}: has no column {absent[0]!r}; it has {', '.join(rows.column_names)}")
     if not len(rows):
         raise ValueError(f"{where}: holds no examples")
-    texts = zip(*(list(rows[name]) for name in task.hub_columns), strict=True)
-    labels = (_label(task, label, f"{where}, row {row}") for row, label in enumerate(rows["label"]))
+    texts = zip(*(rows[name][:] for name in task.hub_columns), strict=True)
+    labels = (_label(task, label, f"{where}, row {row}") for row, label in enumerate(rows["label"][:]))
     return GlueSplit(tuple(texts), tuple(labels))
 
 

@@ -63,7 +63,7 @@ def load_pairs(source: str | Path) -> tuple[tuple[SentencePair, ...], DataFacts]
         table = hub_rows(HUB_NAME, COLUMNS, split="test", revision=HUB_REVISION)
         names = [getattr(table.features[column], "names", None) for column in COLUMNS]
         columns = [
-            [labels[value] for value in table[column]] if labels else list(table[column])
+            [labels[value] for value in table[column][:]] if labels else table[column][:]
             for column, labels in zip(COLUMNS, names, strict=True)
         ]
         rows, where = list(zip(*columns, strict=True)), HUB_NAME

@@ -176,7 +176,8 @@ def training_facts(data: Any, kind: str, names: Sequence[str]) -> TrainingFacts:
 def column_of(data: Any, name: str) -> list | None:
     """A whole column, without the inputs beside it; None where it is missing."""
     if isinstance(data, datasets.Dataset):
-        return list(data[name]) if name in data.column_names else None
+        # [:] because a column that is gone through reads its table row by row: 150 times slower
+        return list(data[name][:]) if name in data.column_names else None
     return [row[name] for row in data] if len(data) and name in data[0] else None
 
 

@@ -96,8 +96,8 @@ def _hans(path: str | Path, limit: int | None) -> tuple[Dataset, str]:
         rows = hub_rows(
             HUB_NAME, ("premise", "hypothesis", "label", "heuristic"), split="validation", revision=HUB_REVISION
         )
-        labels = [HANS_LABELS[number] if number in (0, 1) else number for number in rows["label"]]
-        columns = list(rows["premise"]), list(rows["hypothesis"]), labels, list(rows["heuristic"])
+        labels = [HANS_LABELS[number] if number in (0, 1) else number for number in rows["label"][:]]
+        columns = rows["premise"][:], rows["hypothesis"][:], labels, rows["heuristic"][:]
         source = f"{HUB_NAME}, revision {resolved_revision(rows, HUB_REVISION)}"
     else:
         file = find_file(path, (FILE,), "HANS")

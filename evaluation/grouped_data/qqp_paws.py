@@ -90,7 +90,7 @@ def load_qqp_paws(
 def _paws(path: str | Path, limit: int | None) -> tuple[Dataset, str]:
     if path == "hub":
         rows = hub_rows(HUB_NAME, _COLUMNS, split="test", revision=HUB_REVISION, configuration=HUB_CONFIGURATION)
-        first, second, labels = (list(rows[name]) for name in _COLUMNS)
+        first, second, labels = (rows[name][:] for name in _COLUMNS)
         source = f"{HUB_NAME}, {HUB_CONFIGURATION} (PAWS-Wiki), test, revision {HUB_REVISION}"
     else:
         file = find_file(path, FILES, "PAWS")

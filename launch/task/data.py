@@ -102,5 +102,5 @@ def with_bias_model(
         )
     else:
         train, facts = with_bias_log_probs(data.train, model, fit, seed, data.grouped.aligned, data.sources)
-        kept.keep(decisive, np.asarray(train["bias_log_probs"], dtype=np.float32), facts)
+        kept.keep(decisive, np.asarray(train["bias_log_probs"][:], dtype=np.float32), facts)
     return replace(data, train=train, facts=data.facts | {"bias_model": facts})

@@ -96,5 +96,5 @@ def _tokenizer(section: TaskStudentSection, data: TaskData) -> PreTrainedTokeniz
         return AutoTokenizer.from_pretrained(resolve_model_path(section.tokenizer))
     # of the data as they are loaded, not as they are augmented: a remedy must not change the vocabulary
     rows = data.grouped.splits["train"]
-    texts = [text for column in ("text", "text_pair") if column in rows.column_names for text in rows[column]]
+    texts = [text for column in ("text", "text_pair") if column in rows.column_names for text in rows[column][:]]
     return build_tokenizer(texts, max_length=section.shape.max_positions)

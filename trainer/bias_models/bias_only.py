@@ -52,7 +52,7 @@ def with_bias_log_probs(
     if not isinstance(data.features.get(LABEL), ClassLabel):
         raise ValueError(f"Bias model {model.kind} needs a column {LABEL} of named classes (datasets.ClassLabel).")
     names = data.features[LABEL].names
-    labels = np.asarray(data[LABEL], dtype=np.int64)
+    labels = np.asarray(data[LABEL][:], dtype=np.int64)
     fold_of = stratified_folds(labels, names, model.folds, seed, sources)
     raw, found = model.cross_fitted(data, labels, len(names), fold_of, seed, fit)
     temperature = calibrating_temperature(raw, labels) if model.calibrate else 1.0

@@ -49,7 +49,7 @@ class JustTrainTwice(DebiasingMethod):
         Raises:
             ValueError: the identification model makes no error, or nothing but errors.
         """
-        labels = np.asarray(data[LABEL])
+        labels = np.asarray(data[LABEL][:])
         wrong = fit(data, self.identification_epochs, seed)(data).argmax(1) != labels
         if wrong.all() or not wrong.any():
             kind, remedy = ("nothing but errors", "more") if wrong.all() else ("no error", "fewer")

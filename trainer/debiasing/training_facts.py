@@ -34,14 +34,14 @@ class TrainingFacts:
         """Read the columns of a map-style data set whose labels (and ``bias_log_probs``) are in the model's order already."""
         groups, names = None, ()
         if GROUP in data.column_names:
-            groups = np.asarray(data[GROUP], dtype=np.int64)
+            groups = np.asarray(data[GROUP][:], dtype=np.int64)
             feature = data.features[GROUP]
             numbered = range(int(groups.max(initial=-1)) + 1)
             names = tuple(feature.names if isinstance(feature, ClassLabel) else map(str, numbered))
         bias = None
         if BIAS in data.column_names:
             bias = np.asarray(data.with_format("numpy", columns=[BIAS])[:][BIAS], dtype=np.float64)
-        return cls(n_labels, np.asarray(data[LABEL], dtype=np.int64), groups, names, bias, WEIGHT in data.column_names)
+        return cls(n_labels, np.asarray(data[LABEL][:], dtype=np.int64), groups, names, bias, WEIGHT in data.column_names)
 
     @property
     def group_sizes(self) -> np.ndarray:
