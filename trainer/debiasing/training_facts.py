@@ -41,7 +41,9 @@ class TrainingFacts:
         bias = None
         if BIAS in data.column_names:
             bias = np.asarray(data.with_format("numpy", columns=[BIAS])[:][BIAS], dtype=np.float64)
-        return cls(n_labels, np.asarray(data[LABEL][:], dtype=np.int64), groups, names, bias, WEIGHT in data.column_names)
+        return cls(
+            n_labels, np.asarray(data[LABEL][:], dtype=np.int64), groups, names, bias, WEIGHT in data.column_names
+        )
 
     @property
     def group_sizes(self) -> np.ndarray:
