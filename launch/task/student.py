@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from evenhand.evaluation.grouped_data.columns import texts
 from evenhand.launch.planted_tokenizer import build_tokenizer
 from evenhand.launch.run_directory import student_of_run
 from evenhand.launch.task.data import TaskData
@@ -96,5 +97,7 @@ def _tokenizer(section: TaskStudentSection, data: TaskData) -> PreTrainedTokeniz
         return AutoTokenizer.from_pretrained(resolve_model_path(section.tokenizer))
     # of the data as they are loaded, not as they are augmented: a remedy must not change the vocabulary
     rows = data.grouped.splits["train"]
-    texts = [text for column in ("text", "text_pair") if column in rows.column_names for text in rows[column][:]]
-    return build_tokenizer(texts, max_length=section.shape.max_positions)
+    documents = [
+        text for column in ("text", "text_pair") if column in rows.column_names for text in texts(rows, column)
+    ]
+    return build_tokenizer(documents, max_length=section.shape.max_positions)
