@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from evenhand.evaluation.glue_comparison import compare_results
 from evenhand.evaluation.glue_data import HUB_NAME, HUB_REVISION, SUBSET_SEED, GlueTaskData, load_task, missing_rows
 from evenhand.evaluation.glue_finetuning import FineTuning, check_applicable, fine_tune
 from evenhand.evaluation.glue_result import GlueResult, GlueTaskRuns
-from evenhand.evaluation.glue_store import GlueRun, find_run, save_run
+from evenhand.evaluation.glue_store import GlueRun, find_run, save_run, turn
 from evenhand.evaluation.glue_tasks import TASKS, task_key, task_keys
 from evenhand.evaluation.models import tokenizer_sha256, weights_sha256
 
 # Counted up when the training code changes in a way that changes predictions, so that no old run is taken for a new one.
 RECIPE_VERSION = 1
+Pair = tuple[str, int]
+"""Task and seed."""
 
 
 @dataclass(frozen=True)
@@ -146,15 +149,11 @@ class Glue:
         check_applicable(model, tokenizer)
         body_sha256, tokenizer_hash = weights_sha256(getattr(model, "base_model", model)), tokenizer_sha256(tokenizer)
         length = min(self.max_length, longest_input(model, tokenizer))
-        runs: dict[str, list[GlueRun]] = {key: [] for key in self.task_keys}
-        pairs = [(task, seed) for task in self.task_keys for seed in self.seeds]
-        # Both before any training: a wrong file or directory should cost no run.
+        # All before any training: a wrong file or directory should cost no run.
         self.settings()
         self._make_store()
-        bar = tqdm(pairs, desc="GLUE", unit="run", disable=not self.progress, delay=2)
-        for task, seed in bar:
-            bar.set_postfix_str(f"{TASKS[task].name}, seed {seed}")
-            key = {
+        keys = {
+            (task, seed): {
                 "recipe_version": RECIPE_VERSION,
                 "task": task,
                 "seed": seed,
@@ -166,10 +165,13 @@ class Glue:
                 **self._subset_sizes(task),
                 "subset_seed": SUBSET_SEED,
             }
-            runs[task].append(self._stored_or_run(model, tokenizer, key))
+            for task in self.task_keys
+            for seed in self.seeds
+        }
+        runs = self._runs(model, tokenizer, keys)
         return GlueResult(
             self.settings(),
-            {task: self._task_runs(task, of_task) for task, of_task in runs.items()},
+            {task: self._task_runs(task, [runs[task, seed] for seed in self.seeds]) for task in self.task_keys},
             self.confidence_level,
         )
 
@@ -187,11 +189,33 @@ class Glue:
                 f"{self.store}: cannot be the directory of finished GLUE runs ({error.strerror})"
             ) from error
 
-    def _stored_or_run(self, model: nn.Module, tokenizer, key: dict[str, object]) -> GlueRun:
+    def _runs(self, model: nn.Module, tokenizer, keys: Mapping[Pair, dict[str, object]]) -> dict[Pair, GlueRun]:
+        """The runs with these keys. Those that another process is making with the same store come last, and are then found there: the students of a
+        study are measured side by side and have one teacher."""
+        found: dict[Pair, GlueRun] = {}
+        with tqdm(total=len(keys), desc="GLUE", unit="run", disable=not self.progress, delay=2) as bar:
+            for wait in (False, True):
+                for task, seed in [pair for pair in keys if pair not in found]:
+                    bar.set_postfix_str(f"{TASKS[task].name}, seed {seed}")
+                    run = self._stored_or_run(model, tokenizer, keys[task, seed], wait)
+                    if run is not None:
+                        found[task, seed] = run
+                        bar.update()
+        return found
+
+    def _stored_or_run(self, model: nn.Module, tokenizer, key: dict[str, object], wait: bool) -> GlueRun | None:
+        """A run from the store or made now; ``None`` where another process is making it and ``wait`` is false."""
         store = None if self.store is None else Path(self.store)
         stored = None if store is None else find_run(store, key)
         if stored is not None:
             return stored
+        # processes of one launch (WORLD_SIZE, as every launcher sets it) train each run together: none may go its own way
+        if store is None or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            return self._made(model, tokenizer, key, store)
+        with turn(store, key, wait) as mine:
+            return (find_run(store, key) or self._made(model, tokenizer, key, store)) if mine else None
+
+    def _made(self, model: nn.Module, tokenizer, key: dict[str, object], store: Path | None) -> GlueRun:
         data = self.loaded_data[str(key["task"])]
         dev = {name: split.subset(key["max_eval_samples"]) for name, split in data.dev.items()}
         start = time.monotonic()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 SCHEMA = "evenhand-glue-run"
 SCHEMA_VERSION = 1
@@ -44,6 +46,30 @@ def file_name(key: Mapping[str, object]) -> str:
     """``cola-seed0-<16 digits of the key's hash>.json``."""
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{key['task']}-seed{key['seed']}-{digest[:16]}.json"
+
+
+@contextmanager
+def turn(folder: Path, key: Mapping[str, object], wait: bool) -> Iterator[bool]:
+    """Inside, no other process that uses ``folder`` makes the run with this key.
+
+    Args:
+        wait: until another one that is making it has ended; else find out at once.
+
+    Yields:
+        Whether it is this process's turn: ``False`` where another is making the run and ``wait`` is false.
+    """
+    path = folder / f".{file_name(key)}.lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=wait)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: those who come later find the run that was stored
+        lock.release()
 
 
 def save_run(folder: Path, run: GlueRun) -> Path:

@@ -1,11 +1,14 @@
 """GLUE as an evaluator: runs, the store, subsets, bad input, and the comparison of two models."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from tiny_glue import WORDS, make_tokenizer, write_glue_data
 from transformers import BertConfig, BertForMaskedLM
 
@@ -242,3 +245,26 @@ def test_the_data_are_read_once(folder, model, tokenizer, quick, monkeypatch):
     evaluator.run(model, tokenizer)
     evaluator.run(model, tokenizer)
     assert sorted(reads) == ["dev.tsv", "train.tsv"]
+
+
+def test_a_run_that_another_process_is_making_is_waited_for_and_what_it_leaves_is_taken(
+    folder, model, tokenizer, quick, tmp_path
+):
+    evaluator = Glue(data=folder, tasks=["cola", "rte"], store=tmp_path)
+    first = evaluator.run(model, tokenizer).to_dict()
+    stored = next(tmp_path.glob("cola-*"))
+    elsewhere = stored.rename(tmp_path.parent / stored.name)
+    next(tmp_path.glob("rte-*")).unlink()
+    quick.clear()
+    with ThreadPoolExecutor() as pool:
+        with FileLock(tmp_path / f".{stored.name}.lock"):
+            measured = pool.submit(evaluator.run, model, tokenizer)
+            end = time.monotonic() + 20
+            while not list(tmp_path.glob("rte-*")):  # the task that nobody is at comes first
+                assert not measured.done() and time.monotonic() < end
+                time.sleep(0.01)
+            elsewhere.rename(stored)
+            assert not measured.done()
+        assert measured.result(timeout=60).to_dict() == first
+    assert len(quick) == 1
+    assert sorted(path.name[:3] for path in tmp_path.iterdir()) == ["col", "rte"]
