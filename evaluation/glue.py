@@ -48,6 +48,7 @@ class Glue:
         max_eval_samples: likewise for the dev files.
         store: directory for finished runs: a (task, seed) with the same weights, tokenizer, data and settings is read
             from there and not run again. A run that was cut off leaves nothing behind and starts anew.
+            Processes that use it at the same time divide its runs between them.
         confidence_level: of the intervals.
         progress: show a bar over (task, seed) pairs, and Trainer's own below it.
 

@@ -1,5 +1,6 @@
 """GLUE as an evaluator: runs, the store, subsets, bad input, and the comparison of two models."""
 
+import errno
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -268,3 +269,12 @@ def test_a_run_that_another_process_is_making_is_waited_for_and_what_it_leaves_i
         assert measured.result(timeout=60).to_dict() == first
     assert len(quick) == 1
     assert sorted(path.name[:3] for path in tmp_path.iterdir()) == ["col", "rte"]
+
+
+def test_a_file_system_without_locks_costs_no_run(folder, model, tokenizer, quick, tmp_path, monkeypatch):
+    def without(*args, **kwargs):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("evenhand.evaluation.glue_store.FileLock.acquire", without)
+    Glue(data=folder, tasks=["cola"], store=tmp_path).run(model, tokenizer)
+    assert len(quick) == 1 and len(list(tmp_path.glob("cola-*"))) == 1
