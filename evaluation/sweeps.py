@@ -26,7 +26,8 @@ class Sweep:
         r_interval: at 95 %, by Fisher's z with n − 3 degrees of freedom in its variance: what one can say of other values of the
             sweep, were the arms' means without noise. ``None`` for three arms.
         r_of_seeds: r of each seed that every arm has.
-        r_over_seeds: their mean on Fisher's z, brought back, and Student's t interval over seeds; ``None`` for fewer than two such seeds.
+        r_over_seeds: their mean on Fisher's z, brought back, and Student's t interval over seeds; ``None`` for fewer than two such seeds, or
+            for three arms, where a seed's z has no variance (n − 3 is 0) and one near ±∞ would be the mean.
         slope_of_seeds: least-squares slope of each such seed, in units of the number per unit of the value.
         slope: their mean with its interval over seeds.
         seeds: that every arm has.
@@ -67,7 +68,7 @@ def along_sweep(numbers: Mapping[float, Mapping[int, float]]) -> Sweep | None:
         r=r,
         r_interval=fisher_interval(r, len(values)),
         r_of_seeds=tuple(defined),
-        r_over_seeds=_mean_correlation(defined),
+        r_over_seeds=_mean_correlation(defined) if len(values) > 3 else None,
         slope_of_seeds=tuple(slopes),
         slope=t_interval(slopes) if len(slopes) > 1 else None,
         seeds=tuple(seeds),

@@ -33,6 +33,7 @@ class _SectionEntry:
     arms: list[str] = field(default_factory=list)
     x_label: str | None = None
     notes: list[str] = field(default_factory=list)
+    also_against: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,20 @@ def _section(
     if strange:
         raise ValueError(f"the printed numbers of {name} name the arm {strange[0]}, which is not among arms.")
     facts = {key: value for key, value in dataclasses.asdict(spec).items() if key not in ("arms", "notes")}
+    facts["also_against"] = _also_against(name, spec, arms)
     missing = {one.label: one.reason for pattern in spec.arms for one in left_out if one.pattern == pattern}
     return Section(name, **facts, arms=tuple(named), printed=printed, notes=tuple(spec.notes), left_out=missing)
+
+
+def _also_against(name: str, spec: _SectionEntry, arms: Mapping[str, StudyArm]) -> dict[str, str]:
+    """The pairs of which this scale has both arms."""
+    for pair in spec.also_against.items():
+        strange = [arm for arm in pair if arm not in spec.arms]
+        if strange:
+            raise ValueError(f"sections.{name}.also_against names {strange[0]}, which is not among the section's arms.")
+        if pair[0] == pair[1]:
+            raise ValueError(f"sections.{name}.also_against compares {pair[0]} with itself.")
+    return {one: other for one, other in spec.also_against.items() if one in arms and other in arms}
 
 
 def _is_made_of(arm: str, prefix: list[str], arms: Mapping[str, StudyArm]) -> bool:

@@ -47,6 +47,7 @@ class Section:
         x_label: what a sweep's value is.
         printed: arm -> number's name (``C6``, ``mean``, ``glue``, ``MNLI``, …) -> the number as the paper prints it.
         notes: sentences below the table.
+        also_against: arm -> a second arm that it is compared with, beside the one that every arm is: where the question is which of two does more.
         left_out: label of an arm that the file names here and the scale does not have -> the reason.
     """
 
@@ -58,6 +59,7 @@ class Section:
     x_label: str | None = None
     printed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    also_against: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 

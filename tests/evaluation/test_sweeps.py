@@ -46,5 +46,7 @@ def test_what_no_correlation_can_be_told_of():
     flat = along_sweep({x: {0: 0.5, 1: 0.5} for x in (1.0, 2.0, 3.0)})
     assert flat.r is None and flat.r_over_seeds is None and flat.slope.mean == pytest.approx(0)
     assert fisher_interval(0.5, 3) is None
+    three = along_sweep({x: {0: x, 1: 2 * x - x**2} for x in (1.0, 2.0, 3.0)})
+    assert three.r_of_seeds[0] == pytest.approx(1) and three.r_over_seeds is None and three.slope is not None
     exact = along_sweep({x: {0: x, 1: 2 * x} for x in (1.0, 2.0, 3.0, 4.0)})
     assert exact.r == pytest.approx(1) and exact.r_interval[0] == pytest.approx(1)

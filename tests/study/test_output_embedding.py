@@ -185,18 +185,24 @@ def test_watching_an_arm_while_it_trains_does_not_part_it_from_its_pair():
 
 
 def test_pairs_that_change_a_number_in_opposite_ways_get_no_common_verdict():
-    one = results_of({"word": 0.2, "cosine": 0.6}, {"word": 0.3, "cosine": 0.5})
-    two = results_of({"word": 0.4, "cosine": 0.6}, {"word": 0.3, "cosine": 0.5}, arms=("all", "proposed"))
+    plain = {"word": 0.3, "other": 0.03, "cosine": 0.5}
+    one = results_of({"word": 0.2, "other": 0.02, "cosine": 0.6}, plain)
+    two = results_of({"word": 0.4, "other": 0.04, "cosine": 0.6}, plain, arms=("all", "proposed"))
     results = StudyResults(one.study, {**one.reports, **two.reports})
     by_pair = [changes_by_seed(results, pair) for pair in output_pairs(results.study)]
     apart = disagreement(by_pair, "word")
     differences = [by_pair[0][seed]["word"] - by_pair[1][seed]["word"] for seed in by_pair[0]]
     assert apart.p_value == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
     found = {one.explanation.quantity: one for one in judge(by_pair)}
-    assert found["word"].verdict == "pairs disagree" and found["cosine"].verdict == "supported"
+    assert found["other"].verdict == "pairs disagree" and found["cosine"].verdict == "supported"
+    assert found["word"].verdict == "contradicted", "both pairs change what is claimed to stay"
     assert [math.exp(one.difference) for one in found["word"].of_pairs] == pytest.approx([2 / 3, 4 / 3], rel=0.02)
     text = "\n".join(output_embedding_section(results))
     assert "**pairs disagree**" in text and "It depends on what else is mixed" not in text
+    as_it_was = results_of({"word": 0.3}, {"word": 0.3}, arms=("all", "proposed"), apart=0.01)
+    pairs = [by_pair[0], changes_by_seed(as_it_was, output_pairs(as_it_was.study)[-1])]
+    (word,) = [one for one in judge(pairs) if one.explanation.quantity == "word"]
+    assert word.verdict == "pairs disagree", "one pair leaves it as it was"
 
 
 def test_whether_there_is_a_rise_is_said_pair_by_pair_where_they_disagree():

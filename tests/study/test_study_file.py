@@ -105,6 +105,8 @@ def edited(*keys, value=None, remove=False):
         (edited("arms", "a/b", value={"label": "d"}), "a/b"),
         (edited("arms", "cohort", value={"label": "d"}), "No arm can be called cohort"),
         (edited("sections", "table2", "arms", value=["original", "propsed"]), "sections.table2 names the arm propsed"),
+        (edited("sections", "table2", "also_against", value={"proposed": "orginal"}), "sections.table2.also_against names orginal, which is not among the section's arms"),
+        (edited("sections", "table2", "also_against", value={"proposed": "proposed"}), "sections.table2.also_against compares proposed with itself"),
         (edited("sections", "table2", "kind", value="tables"), "sections.table2.kind must be one of arms, sweep, glue"),
         (edited("baseline", value="plain"), "baseline plain is no arm"),
         (edited("printed", value="nowhere.yaml"), "printed: there is no file nowhere.yaml"),

@@ -74,6 +74,7 @@ def test_a_harmful_control_does_not_make_the_effect_one_of_gender(results, entry
         (("perhaps less", "less"), "may be about gender**, but the correction"),
         (("less", "unknown"), "could as well be regularisation"),
         (("less", "more"), "the effect is **not** about gender"),
+        (("less", "perhaps more"), "the effect **may not be** about gender, but the correction"),
         (("more", "less"), "nothing is lowered"),
     ],
 )

@@ -7,12 +7,21 @@ from collections.abc import Sequence
 from evenhand.evaluation.report_order import ordered_tests
 from evenhand.launch.page_text import ABSENT, estimate, interval, probability, table
 from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.findings import answer, evidence, label_of, price_text
 from evenhand.launch.study.page.measured import EXTENDED, GENDER, MeasuredStudy, mean_teacher
 from evenhand.launch.study.page.number_text import arm_label, difference, judged_text, seeds_text
 from evenhand.launch.study.page.printed import mismatches, printed_difference, seat_mean
 from evenhand.launch.study.study_file import Section
 from evenhand.model_cards.escaping import code, markdown
 
+_MORE_OR_LESS = {
+    "less": "leaves **less** measured bias than {other}", "more": "leaves **more** measured bias than {other}",
+    "less here": "leaves **less** measured bias than {other}, for these test words; other words could say otherwise",
+    "more here": "leaves **more** measured bias than {other}, for these test words; other words could say otherwise",
+    "perhaps less": "**may** leave **less** measured bias than {other}, but the correction for the number of comparisons takes that back",
+    "perhaps more": "**may** leave **more** measured bias than {other}, but the correction for the number of comparisons takes that back",
+    "unknown": "and {other} **cannot be told apart**",
+}  # fmt: skip
 PRINTED_ROW = "↳ *paper, one run*"
 
 
@@ -24,7 +33,8 @@ def section_tables(measured: MeasuredStudy, section: Section) -> list[str]:
         lines += _difference_tables(measured, section, run)
         lines += _test_table(measured, run)
     lines += _extended_table(measured, section)
-    return lines
+    second = second_comparisons(measured, section)
+    return [*lines, *(f"- {sentence}" for sentence in second), *([""] if second else [])]
 
 
 def _seat_table(measured: MeasuredStudy, section: Section) -> list[str]:
@@ -170,6 +180,18 @@ def per_nat_text(measured: MeasuredStudy, name: str, against: str | None = None)
     if ratio.low is None:
         return "unbounded: Δ loss not told from 0" if ratio.n > 1 else number(ratio.value, digits=1)
     return f"{number(ratio.value, digits=1)} {interval((ratio.low, ratio.high), digits=1)}"
+
+
+def second_comparisons(measured: MeasuredStudy, section: Section) -> list[str]:
+    """A sentence for each arm that the section compares with a second one, from arms that were both run."""
+    sentences = []
+    for name, other in section.also_against.items():
+        if measured.comparison(name, other) is None:
+            continue
+        said = _MORE_OR_LESS[answer(measured, name, other)].format(other=label_of(measured, other))
+        found = f"{label_of(measured, name)} {said}: {evidence(measured, name, other)}"
+        sentences.append(f"{found}. {price_text(measured, name, other)}")
+    return sentences
 
 
 def _test_table(measured: MeasuredStudy, names: Sequence[str]) -> list[str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from evenhand.launch.study.page.findings import answer
 from evenhand.launch.study.page.measured import MeasuredStudy
 
-_HERE = ", for these test words; other words could say otherwise"
+HERE = ", for these test words; other words could say otherwise"
+_SOFTER = {
+    "**is about gender**": "**may be about gender**",
+    "is **not** about gender": "**may not be** about gender",
+}
 _TAKEN_BACK = ", but the correction for the number of comparisons takes part of that back"
 
 
@@ -26,8 +30,10 @@ def about_gender(measured: MeasuredStudy, proposed: str, control: str) -> str:
         return text
     told = {against_plain, against_control} - {"unknown"}
     if any(one.startswith("perhaps") for one in told):
-        return text.replace("**is about gender**", "**may be about gender**") + _TAKEN_BACK
-    return text + (_HERE if any(one.endswith("here") for one in told) else "")
+        for firm, soft in _SOFTER.items():
+            text = text.replace(firm, soft)
+        return text + _TAKEN_BACK
+    return text + (HERE if any(one.endswith("here") for one in told) else "")
 
 
 def _side(answered: str) -> str:

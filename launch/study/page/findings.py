@@ -112,7 +112,7 @@ def price_text(measured: MeasuredStudy, arm: str, against: str | None = None) ->
     """What the arm costs in held-out masked-LM loss, and its change of bias per nat."""
     comparison, ratio = measured.comparison(arm, against), measured.per_nat(arm, against)
     if comparison is None or comparison.mlm_loss is None:
-        return "The held-out loss of the two was not taken on the same text, so there is no price to name."
+        return "The held-out loss of the two was not taken on the same masked tokens, so there is no price to name."
     loss = comparison.mlm_loss
     text = f"Held-out masked-LM loss changes by {difference(loss, 4)} nats"
     if ratio is None or ratio.low is None:

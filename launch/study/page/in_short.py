@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from evenhand.evaluation.arm_comparisons import Judgement
 from evenhand.launch.page_text import ABSENT, interval, listed, plural, table
 from evenhand.launch.results_tables import number
-from evenhand.launch.study.page.control_text import about_gender
+from evenhand.launch.study.page.control_text import HERE, about_gender
 from evenhand.launch.study.page.findings import answer, is_firm, label_of, of_family, over_seeds_alone, paper_change
 from evenhand.launch.study.page.glue_section import glue_changes, glue_tasks
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import difference
 from evenhand.launch.study.page.planted_changes import REFERENCE, TEACHER, planted_changes, planted_groups
 from evenhand.launch.study.page.planted_section import near_ceiling
+from evenhand.launch.study.page.planted_summary import changed_most_first
 from evenhand.launch.study.page.printed import printed_correlation
 from evenhand.launch.study.page.roles import MIXED_PARTS
+from evenhand.launch.study.page.sweep_section import leaves_out_r
 from evenhand.launch.study.page.teacher_section import debiased_words_of_the_tests
 
 _UNKNOWN = "cannot be told"
@@ -30,6 +32,11 @@ _RAISES = {
     "perhaps more": "perhaps it lowers it; the correction takes that back", "unknown": _UNKNOWN,
 }  # fmt: skip
 """Of a term of the loss, by the answer on the arm without it."""
+_ABOUT_GENDER = {
+    "**is about gender**": "**yes**", "**may be about gender**": "perhaps; the correction takes it back",
+    "**not** about gender": "**no**", "**may not be** about gender": "perhaps not; the correction takes it back",
+}  # fmt: skip
+"""By the words of `control_text.about_gender`."""
 _AGAINST_TEACHER = {"worse": "**yes**", "better": "**no, less**"}
 _MOST = "What is known to lower it, most first?"
 _LARGEST = 3
@@ -57,10 +64,14 @@ def in_short_lines(measured: MeasuredStudy) -> list[str]:
     header += [f"Δd over seeds where {number(group.strength, digits=2)} was planted" for group in planted]
     near = {group for group in planted if near_ceiling(measured, group)}
     on_z = planted_changes(measured, on_z=True) if near else {}
+    markings = {group: on_z if group in near else changes for group in planted}
     cells = [
-        [*row.cells, *(_planted(changes, on_z if group in near else changes, group, row.planted) for group in planted)]
-        for row in rows
+        [*row.cells, *(_planted(changes, markings[group], group, row.planted) for group in planted)] for row in rows
     ]
+    if planted:
+        treated = [name for name in _own(measured) if measured.roles.is_treated(name)]
+        of_groups = [_lowering(measured, group, changes, markings[group], treated) for group in planted]
+        cells.append(["What lowers what was planted, most first?", "see the last columns", ABSENT, ABSENT, *of_groups])
     return ["## In short", "", *table(header, cells, 2), *_note(measured, bool(planted), bool(near))]
 
 
@@ -85,6 +96,18 @@ def _planted(changes: Mapping, marking: Mapping, group, which: tuple[str, str] |
         return ABSENT
     marks = [_mark(one) for one in (judged, marking[(group, *which)])]
     return difference(judged) + (marks[0] if marks[0] == marks[1] else "")
+
+
+def _lowering(measured: MeasuredStudy, group, changes: Mapping, marking: Mapping, treated: Collection[str]) -> str:
+    """The treatments after which less of a planted association is left, where that holds."""
+    names = [name for name in changed_most_first(group, changes, marking, "better") if name in treated]
+    if not names:
+        return "nothing that can be told"
+    shown = [
+        f"{label_of(measured, name)}{_trained_on_the_tests(measured, name)} {number(changes[group, name, REFERENCE].difference)} ▼"
+        for name in names[:_LARGEST]
+    ]
+    return listed([*shown, f"{len(names) - _LARGEST} more"] if len(names) > _LARGEST else shown)
 
 
 def _mark(judged: Judgement) -> str:
@@ -164,9 +187,8 @@ def _control(measured: MeasuredStudy) -> list[_Row]:
     if name is None or control is None or measured.comparison(name, control) is None:
         return []
     said = about_gender(measured, name, control)
-    words = "**yes**" if "**is about gender**" in said else "**no**" if "**not** about gender" in said else _UNKNOWN
-    if "**may be about gender**" in said:
-        words = _LOWERS["perhaps less"]
+    words = next((words for phrase, words in _ABOUT_GENDER.items() if phrase in said), _UNKNOWN)
+    words += ", with these test words" if said.endswith(HERE) and words is not _UNKNOWN else ""
     question = "Is it about gender: do gender pairs lower it more than unrelated ones?"
     return [_Row(question, words, difference(of_family(measured, name, control)))]
 
@@ -186,6 +208,7 @@ def _depth(measured: MeasuredStudy) -> list[_Row]:
         slope = f"{number(sweep.slope.mean)} {interval((sweep.slope.low, sweep.slope.high))} a layer, over seeds"
         printed = printed_correlation(section)
         paper = ABSENT if printed is None else f"r = {number(printed, digits=2)}"
+        paper += ", excluded" if printed is not None and leaves_out_r(sweep, printed) else ""
         rows.append(_Row("Do shallower students show more of it?", said, slope, paper))
     return rows
 

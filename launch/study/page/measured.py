@@ -335,20 +335,28 @@ def teacher_weights(report: EvaluationReport) -> str | None:
 def same_targets(one: EvaluationReport, other: EvaluationReport) -> bool:
     """Whether two students' held-out losses were taken on the same masked tokens.
 
-    Equal counts do not tell: counterfactual augmentation exchanges words of the held-out text too. One teacher's loss does, where both had it.
+    Equal counts do not tell: which tokens of a held-out text are masked goes by how often each occurs in the training text, which counterfactual
+    augmentation changes. One teacher's loss does, where both had it.
     """
-    records = [(report.training or {}).get("held_out_mlm_loss") or {} for report in (one, other)]
-    counts = [
-        ((report.training or {}).get("corpus", {}).get("held_out_sequences"), record.get("n_targets"))
-        for report, record in zip((one, other), records, strict=True)
-    ]
-    if counts[0] != counts[1]:
+    if not same_held_out_counts(one, other):
         return False
     teachers = [teacher_weights(report) for report in (one, other)]
-    losses = [record.get("teacher") for record in records]
+    losses = [((report.training or {}).get("held_out_mlm_loss") or {}).get("teacher") for report in (one, other)]
     if teachers[0] != teachers[1] or None in losses:
         return True
     return math.isclose(losses[0], losses[1], rel_tol=1e-5)
+
+
+def same_held_out_counts(one: EvaluationReport, other: EvaluationReport) -> bool:
+    """Whether two students' held-out losses were taken on as many sequences and as many masked tokens."""
+    counts = [
+        (
+            training.get("corpus", {}).get("held_out_sequences"),
+            (training.get("held_out_mlm_loss") or {}).get("n_targets"),
+        )
+        for training in (report.training or {} for report in (one, other))
+    ]
+    return counts[0] == counts[1]
 
 
 def _measured_arms(results: StudyResults) -> dict[str, MeasuredArm]:

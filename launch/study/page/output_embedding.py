@@ -152,6 +152,9 @@ def _rise_in_words(mean: Judgement, n_pairs: int, n_seeds: int, printed: Sequenc
         return f"{question} Yes: mean \\|d\\| changes by {change}."
     if mean.high < 0:
         return f"{question} No, a fall: mean \\|d\\| changes by {change}. The paper's rise does not appear here."
+    excluded = ""
+    if printed and mean.high < min(printed):
+        excluded = " A rise as large as the paper's lies outside this interval, with these words."
     compared = ""
     if printed and mean.detectable > max(printed):
         compared = ", more than any rise in the paper"
@@ -159,7 +162,7 @@ def _rise_in_words(mean: Judgement, n_pairs: int, n_seeds: int, printed: Sequenc
         compared = ", more than the smallest rise in the paper"
     return (
         f"{question} Cannot be told: mean \\|d\\| changes by {change}, and it takes a change of ±{number(mean.detectable, False)}{compared}, to "
-        "be found with 80 % power. What follows is about what mixing the output embedding does to a student, not yet about a rise."
+        f"be found with 80 % power.{excluded} What follows is about what mixing the output embedding does to a student, not yet about a rise."
     )
 
 

@@ -18,7 +18,8 @@ RULE = (
     "below, both after Holm's correction over all explanations at 5 %; the one that predicts no change is supported where the interval "
     "stays within a factor of 1.1 and contradicted where, after the correction, it leaves out 1. Else the numbers cannot tell, which is "
     "no verdict against it. Where the pairs change a number differently (a difference of two pairs at 5 % after Holm's correction over them), "
-    "their mean would be true of none of them, and there is no verdict. Support says that what the explanation needs does happen, not that "
+    "their mean would be true of none of them, and there is no verdict, but for a claim of no change that every pair, each on its own after Holm's "
+    "correction over them, contradicts. Support says that what the explanation needs does happen, not that "
     "it is the cause."
 )
 
@@ -115,10 +116,14 @@ def pairs_disagree(by_pair: Sequence[Mapping[int, Mapping[str, float | None]]], 
 
 def _judged(explanation: Explanation, number: Judgement, by_pair: Sequence[Mapping]) -> Judged:
     if number.low is not None and pairs_disagree(by_pair, explanation.quantity):
-        return Judged(
-            explanation, number, "pairs disagree", tuple(judged(one, explanation.quantity) for one in by_pair)
-        )
+        of_pairs = corrected_by_holm({i: judged(one, explanation.quantity) for i, one in enumerate(by_pair)}).values()
+        against = explanation.stays and all(_significant(one) for one in of_pairs)
+        return Judged(explanation, number, "contradicted" if against else "pairs disagree", tuple(of_pairs))
     return Judged(explanation, number, verdict_on(explanation, number))
+
+
+def _significant(number: Judgement) -> bool:
+    return number.p_value_holm is not None and number.p_value_holm <= LEVEL
 
 
 def verdict_on(explanation: Explanation, number: Judgement) -> str:
@@ -127,7 +132,7 @@ def verdict_on(explanation: Explanation, number: Judgement) -> str:
         return "not measured"
     if number.low is None:
         return "cannot tell"
-    significant = number.p_value_holm is not None and number.p_value_holm <= LEVEL
+    significant = _significant(number)
     if explanation.stays:
         if number.low > -UNCHANGED and number.high < UNCHANGED:
             return "supported"

@@ -119,9 +119,11 @@ def changes(one: StudentNumbers, other: StudentNumbers) -> dict[str, float | Non
     r"""``one`` against ``other``: differences, of distances logarithms of their ratio.
 
     The change of mean \|d\| comes apart without remainder: for \|d\| = n/s, n₁/s₁ − n₀/s₀ is the change of the numerator at the mean of
-    the two 1/s, ``numerator``, and the change of 1/s at the mean of the two numerators, ``spread``.
+    the two 1/s, ``numerator``, and the change of 1/s at the mean of the two numerators, ``spread``. Where the spread collapses each
+    can be larger than d itself: ``numerators`` and ``spreads``, the logarithms of the ratios of their sums over the tests, cannot mislead so.
     """
     numerator, spread = _parts_of_change(one.parts, other.parts)
+    numerators, spreads = (_log_ratio(_total(one.parts, part), _total(other.parts, part)) for part in (0, 1))
     names, terms = _minus(one.names, other.names), _minus(one.terms, other.terms)
     ratios = {
         place: _log_ratio((one.distances or {}).get(place), (other.distances or {}).get(place)) for place in PLACES
@@ -134,6 +136,8 @@ def changes(one: StudentNumbers, other: StudentNumbers) -> dict[str, float | Non
         **ratios,
         "numerator": numerator,
         "spread": spread,
+        "numerators": numerators,
+        "spreads": spreads,
         "cosine": _minus(one.cosine, other.cosine),
         "loss": _minus(one.loss, other.loss),
     }
@@ -148,6 +152,10 @@ def _parts_of_change(one: Mapping | None, other: Mapping | None) -> tuple[float 
         numerators.append((n1 - n0) * (1 / s1 + 1 / s0) / 2)
         spreads.append((1 / s1 - 1 / s0) * (n1 + n0) / 2)
     return float(np.mean(numerators)), float(np.mean(spreads))
+
+
+def _total(parts: Mapping[str, tuple[float, float]] | None, which: int) -> float | None:
+    return math.fsum(part[which] for part in parts.values()) if parts else None
 
 
 def _minus(one: float | None, other: float | None) -> float | None:

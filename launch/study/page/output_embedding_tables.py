@@ -22,6 +22,8 @@ _ROWS: tuple[tuple[str, str, int | None], ...] = (
     ("names_over_terms", "names against terms", 3),
     ("numerator", "part of the change of mean \\|d\\| from the numerators", 3),
     ("spread", "part of it from the spread", 3),
+    ("numerators", "numerators of d, summed over the tests", None),
+    ("spreads", "spreads that d divides by, summed", None),
     ("word", "distance of twins at the exchanged word", None),
     ("other", "distance of twins at the other words", None),
     ("pooled", "distance of twins' sentence vectors", None),

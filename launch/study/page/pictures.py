@@ -17,6 +17,7 @@ from evenhand.launch.study.page.measured import (
     MeasuredStudy,
     common_seeds,
     mean_teacher,
+    same_held_out_counts,
     teacher_loss,
 )
 from evenhand.launch.study.study_file import Section
@@ -114,15 +115,14 @@ def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
         left_out = [
             name for name, arm in measured.arms.items() if arm.losses() and not losses[name] and arm.same_as is None
         ]
-        seeds = set(measured.arms[measured.study.baseline].reports)
-        unpaired = [name for name in left_out if not seeds & set(measured.arms[name].reports)]
-        for names, why in (
-            ([name for name in left_out if name not in unpaired], "their loss was taken on other text"),
-            (unpaired, "the baseline has no student of their seeds yet"),
-        ):
-            if names:
-                labels = listed([label_of(measured, name) for name in names])
-                lines += [f"Not in this picture, because {why}: {labels}.", ""]
+        reasons: dict[str, list[str]] = {}
+        for name in left_out:
+            reasons.setdefault(_why_left_out(measured, name), []).append(label_of(measured, name))
+        lines += [
+            line
+            for why, labels in reasons.items()
+            for line in (f"Not in this picture, because {why}: {listed(labels)}.", "")
+        ]
     fine_tuned = [name for name, arm in measured.arms.items() if glue_scores(arm)]
     tasks = glue_tasks(measured, fine_tuned)
     if tasks:
@@ -135,6 +135,20 @@ def tradeoff_pictures(measured: MeasuredStudy, folder: Path) -> list[str]:
         if len(points) > 1:
             lines += _tradeoff_picture(points, quality, folder, "tradeoff_glue.png")
     return lines
+
+
+def _why_left_out(measured: MeasuredStudy, name: str) -> str:
+    """Why an arm's loss does not stand beside the baseline's."""
+    own, base = measured.arms[name].reports, measured.arms[measured.study.baseline].reports
+    paired = [seed for seed in own if seed in base]
+    if not paired:
+        return "the baseline has no student of their seeds yet"
+    if all(same_held_out_counts(own[seed], base[seed]) for seed in paired):
+        return (
+            "their loss was taken on other masked tokens of the same text (rare tokens are masked more often, and their training text has other "
+            "counts)"
+        )
+    return "their loss was taken on other text"
 
 
 def _tradeoff_picture(points: list[ArmPoint], quality: Quality, folder: Path, name: str) -> list[str]:

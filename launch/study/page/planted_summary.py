@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from evenhand.evaluation.arm_comparisons import Judgement
-from evenhand.launch.page_text import listed
+from evenhand.launch.page_text import listed, plural
 from evenhand.launch.study.page.findings import label_of
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import detail, difference
-from evenhand.launch.study.page.planted_changes import REFERENCE, TEACHER, planted_changes, planted_groups
+from evenhand.launch.study.page.planted_changes import (
+    REFERENCE,
+    TEACHER,
+    PlantedGroup,
+    planted_changes,
+    planted_groups,
+)
 from evenhand.launch.study.page.planted_section import near_ceiling
+from evenhand.launch.study.study_file import ORIGINAL
 from evenhand.model_cards.escaping import markdown
+
+Change = tuple[PlantedGroup, str, str]
+"""Group, arm, and what it is compared with (`REFERENCE` or `TEACHER`)."""
 
 
 def planted_sentences(measured: MeasuredStudy) -> list[str]:
@@ -33,6 +45,11 @@ def planted_sentences(measured: MeasuredStudy) -> list[str]:
                 f"{label_of(measured, proposed)} shows {{}} of it than plain students" if proposed else "",
             ),
         ]
+        asked += [
+            (TEACHER, name, f"the students of {label_of(measured, name)} show {{}} of it than that teacher")
+            for name, arm in measured.study.arms.items()
+            if arm.teacher != ORIGINAL and measured.arms[name].same_as is None
+        ]
         near = near_ceiling(measured, group)
         parts = []
         for against, name, words in asked:
@@ -52,10 +69,52 @@ def planted_sentences(measured: MeasuredStudy) -> list[str]:
             if near
             else ""
         )
+        others = _others(measured, group, on_d, on_z if near else on_d, {without, proposed})
         sentences.append(
-            f"Where {group.title}{what}: {'; '.join(parts)}. Over seeds, each with its own corpus and teacher.{end}"
+            f"Where {group.title}{what}: {'; '.join(parts)}. {others}Over seeds, each with its own corpus and teacher.{end}"
         )
     return sentences
+
+
+def changed_most_first(
+    group: PlantedGroup, changes: Mapping[Change, Judgement], marking: Mapping[Change, Judgement], verdict: str
+) -> list[str]:
+    """Arms whose change from their reference arm holds after the correction, from the largest.
+
+    Args:
+        changes: on d, from `planted_changes`.
+        marking: that must hold too: on z where the teachers are near the end of d, else ``changes`` itself.
+        verdict: ``"better"`` or ``"worse"``.
+    """
+    found = {
+        name: abs(judged.difference)
+        for (of, name, against), judged in changes.items()
+        if of == group
+        and against == REFERENCE
+        and all(one.verdict == verdict and one.holds for one in (judged, marking[of, name, against]))
+    }
+    return sorted(found, key=lambda name: -found[name])
+
+
+def _others(
+    measured: MeasuredStudy,
+    group: PlantedGroup,
+    changes: Mapping[Change, Judgement],
+    marking: Mapping[Change, Judgement],
+    said: Collection[str | None],
+) -> str:
+    """The other arms that change what was planted, each against the plain arm of its setting or, where it is plain itself, the baseline."""
+    asked = {name for of, name, against in changes if of == group and against == REFERENCE and name not in said}
+    if not asked:
+        return ""
+    parts = []
+    for verdict, word in (("better", "less"), ("worse", "more")):
+        names = [name for name in changed_most_first(group, changes, marking, verdict) if name in asked]
+        shown = [f"{label_of(measured, name)} ({difference(changes[group, name, REFERENCE])})" for name in names]
+        many = f"{len(names)} show" if len(names) > 1 else "1 shows" if names else "none shows"
+        parts.append(f"{many} **{word}** of it" + (f": {listed(shown)}" if shown else ""))
+    on_both = "" if marking is changes else ", on d and on z"
+    return f"Of the {plural(len(asked), 'other arm')}, each against its reference, after the correction{on_both}, {'; '.join(parts)}. "
 
 
 def _without_soft_targets(measured: MeasuredStudy) -> str | None:

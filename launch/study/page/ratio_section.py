@@ -1,4 +1,4 @@
-"""Every arm's change of mean |d| taken apart: what the numerators of d do, what the spread that d divides by does, and how far twins lie apart."""
+"""What stands behind every arm's change of mean |d|: the numerators of d, the spread that d divides by, and how far twins lie apart."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from evenhand.launch.page_text import table
 from evenhand.launch.study.page.measured import MeasuredStudy
 from evenhand.launch.study.page.number_text import arm_label
 from evenhand.launch.study.page.output_embedding_numbers import OutputPair, changes_by_seed, judged
-from evenhand.launch.study.page.output_embedding_tables import estimate, label_of
+from evenhand.launch.study.page.output_embedding_tables import estimate, label_of, shown
 from evenhand.model_cards.escaping import markdown
 
 TITLE = "Do the sets come together, or does the spread change?"
 _QUANTITIES = {
     "mean": "Δ mean \\|d\\|",
-    "numerator": "from the numerators",
-    "spread": "from the spread",
+    "numerators": "numerators n",
+    "spreads": "spreads s",
     "word": "twins apart, at the exchanged word",
     "other": "at the other words",
     "pooled": "as sentence vectors",
 }
-_TESTED = ("numerator", "spread")
+_TESTED = ("numerators", "spreads")
 _LEVEL = 0.05
 
 
 def ratio_lines(measured: MeasuredStudy) -> list[str]:
     """The section; none where no report holds twin distances.
 
-    Differences are paired by seed, intervals Student's t over seeds. Holm's correction is over the two parts of all arms.
+    Differences are paired by seed, intervals Student's t over seeds. Holm's correction is over numerators and spreads of all arms.
     """
     by_arm = _changes(measured)
     if not by_arm:
@@ -47,13 +47,13 @@ def ratio_lines(measured: MeasuredStudy) -> list[str]:
         f"## {TITLE}",
         "",
         "d is a ratio, n / s: the difference n of the two sets' mean associations over the spread s of all of them. What draws all sentences "
-        "about men and women together shrinks both, and \\|d\\| need not move. The change of mean \\|d\\| over the six gender tests is taken apart "
-        "without remainder: the change of n at the mean of the two 1/s, and the change of 1/s at the mean of the two n. Beside it, by how much the "
-        "distance changes between the hidden states of a sentence and its gender twin, which divides by nothing.",
+        "about men and women together shrinks both, and \\|d\\| need not move. So n and s stand here each for itself: by how much the sum of \\|n\\| "
+        "over the six gender tests changes, and that of s. Beside them, by how much the distance changes between the hidden states of a sentence and "
+        "its gender twin, which divides by nothing.",
         "",
         *table(["arm", "against", "seeds", *_QUANTITIES.values()], rows, text_columns=2),
-        "Means over paired seeds with 95 % intervals (Student's t); **bold**: a part that differs from 0 at 5 % after Holm's correction over the two "
-        f"parts of {'all arms here' if len(by_arm) > 1 else 'the arm'} ({2 * len(by_arm)} tests).",
+        "Means over paired seeds with 95 % intervals (Student's t); **bold**: a change of n or s that differs from 0 at 5 % after Holm's correction over the two "
+        f"of {'all arms here' if len(by_arm) > 1 else 'the arm'} ({2 * len(by_arm)} tests).",
         "",
         *_in_words(measured, numbers, list(by_arm)),
     ]
@@ -67,7 +67,9 @@ def _changes(measured: MeasuredStudy) -> dict[str, Mapping[int, Mapping[str, flo
         if against is None or arm.same_as is not None:
             continue
         by_seed = changes_by_seed(measured.results, OutputPair(name, against))
-        whole = {seed: change for seed, change in by_seed.items() if change["numerator"] is not None}
+        whole = {
+            seed: change for seed, change in by_seed.items() if None not in (change["numerators"], change["spreads"])
+        }
         if whole:
             found[name] = whole
     return found
@@ -83,19 +85,21 @@ def _differs(one: Judgement) -> bool:
 
 
 def _in_words(measured: MeasuredStudy, numbers: Mapping[tuple[str, str], Judgement], arms: list[str]) -> list[str]:
-    """The arms in which one part hides the other."""
+    """The arms in which the spread follows the numerators, so that d hides what they do."""
     lines = []
     for arm in arms:
-        numerator, spread = numbers[arm, "numerator"], numbers[arm, "spread"]
-        if not (_differs(numerator) and _differs(spread) and numerator.difference * spread.difference < 0):
+        numerators, spreads = numbers[arm, "numerators"], numbers[arm, "spreads"]
+        if not (_differs(numerators) and _differs(spreads) and numerators.difference * spreads.difference > 0):
             continue
-        closer = numerator.difference < 0
-        undone = 100 * abs(spread.difference / numerator.difference)
+        closer = numerators.difference < 0
         lines.append(
-            f"- {markdown(measured.arms[arm].arm.label)}: the sets {'come together' if closer else 'move apart'} "
-            f"(mean \\|d\\| {estimate(numerator, 'numerator')} by the numerators alone), and the spread {'shrinks' if closer else 'grows'} with "
-            f"them, which takes back {undone:.0f} % of it."
+            f"- {markdown(measured.arms[arm].arm.label)}: the sets {'come together' if closer else 'move apart'} (numerators "
+            f"{shown(numerators.difference, 'numerators')}), and the spread {'shrinks' if closer else 'grows'} with them "
+            f"({shown(spreads.difference, 'spreads')}); of the two, mean \\|d\\| shows {estimate(numbers[arm, 'mean'], 'mean')}."
         )
     if not lines:
-        return ["In no arm do both parts differ from 0 and pull in opposite directions.", ""]
-    return ["Where one part hides the other:", "", *lines, ""]
+        return [
+            "In no arm do numerators and spread both differ from 0 and move the same way, so d hides nothing here.",
+            "",
+        ]
+    return ["Where the spread hides what the sets do:", "", *lines, ""]

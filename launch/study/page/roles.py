@@ -111,12 +111,20 @@ class Roles:
         return self.pool or next(iter(self.controls), None)
 
     def pairs(self, names: Iterable[str]) -> list[tuple[str, str]]:
-        """(arm, what it is compared with) of every arm; and the proposed arm against its control, which asks whether it is about gender."""
+        """(arm, what it is compared with) of every arm; the proposed arm against its control, which asks whether it is about gender; and what
+        sections compare beside that."""
+        names = list(names)
         pairs = [(name, reference) for name in names if (reference := self.reference_of(name)) is not None]
         if self.pool is not None:
             pairs.append((self.pool, self.study.baseline))
         if self.proposed is not None and self.control is not None:
             pairs.append((self.proposed, self.control))
+        pairs += [
+            pair
+            for section in self.study.sections
+            for pair in section.also_against.items()
+            if pair[0] in names and pair[1] in names
+        ]
         return list(dict.fromkeys(pairs))
 
     def in_pictures(self, name: str) -> str:

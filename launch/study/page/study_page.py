@@ -11,6 +11,7 @@ from evenhand.launch.study.page.drawn_words import drawn_words_lines
 from evenhand.launch.study.page.glue_section import glue_means_table, glue_section
 from evenhand.launch.study.page.in_short import in_short_lines
 from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.mixed_positions import mixed_lines
 from evenhand.launch.study.page.opening import opening_lines, reading_lines
 from evenhand.launch.study.page.output_embedding import output_embedding_section
 from evenhand.launch.study.page.pictures import (
@@ -78,6 +79,7 @@ def _lines(measured: MeasuredStudy, summary: list[str], figures: Path | None) ->
         lines += _section(measured, section, figures)
     lines += [
         *setting_lines(measured),
+        *mixed_lines(measured),
         *teacher_lines(measured),
         *ratio_lines(measured),
         *_output_embedding(measured),

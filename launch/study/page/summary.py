@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from evenhand.launch.page_text import interval, listed, plural, probability
 from evenhand.launch.results_tables import number
+from evenhand.launch.study.page.arms_tables import second_comparisons
 from evenhand.launch.study.page.control_text import about_gender
 from evenhand.launch.study.page.findings import (
     answer,
@@ -28,11 +29,13 @@ from evenhand.launch.study.page.measured import (
     uniform_loss,
     unigram_loss,
 )
+from evenhand.launch.study.page.mixed_positions import mixed_share, share_text
 from evenhand.launch.study.page.number_text import detail, difference
 from evenhand.launch.study.page.planted_summary import planted_sentences
 from evenhand.launch.study.page.printed import printed_correlation
 from evenhand.launch.study.page.roles import MIXED_PARTS, PROPOSED
 from evenhand.launch.study.page.setting_changes import setting_sentences
+from evenhand.launch.study.page.sweep_section import detectable_slope, printed_r_text
 from evenhand.launch.study.study_file import ORIGINAL
 
 TERM_NAMES = {
@@ -68,7 +71,7 @@ _KINDS = {
 def summary_lines(measured: MeasuredStudy) -> list[str]:
     """The section ``What the numbers say``: a list, one answer an item; questions whose arms were not run are left out."""
     answers: list[Callable[[MeasuredStudy], list[str]]] = [
-        _unfinished, _context, _teacher, _distillation, planted_sentences, _terms, _mixup, setting_sentences, _parts, _control, _depth, _quality, _others, limits_lines,
+        _unfinished, _context, _teacher, _distillation, planted_sentences, _terms, _mixup, setting_sentences, _parts, _control, _also, _depth, _quality, _others, limits_lines,
     ]  # fmt: skip
     lines = [f"- {sentence}" for answer in answers for sentence in answer(measured)]
     return ["## What the numbers say", "", *lines, ""]
@@ -209,8 +212,16 @@ def _mixup(measured: MeasuredStudy) -> list[str]:
         text = (
             f"{_said(_WITH, measured, what, name)}{weights}: {evidence(measured, name)}. {price_text(measured, name)}"
         )
-        sentences.append(text + paper_text(measured, name, reference))
+        sentences.append(text + paper_text(measured, name, reference) + _touched(measured, name))
     return sentences
+
+
+def _touched(measured: MeasuredStudy, name: str) -> str:
+    """Of the study's own setting, how much of the text the mixup touches."""
+    share = mixed_share(measured.arms[name])
+    if name != measured.roles.proposed or share is None:
+        return ""
+    return f" It mixes {share_text(share)} of the tokens that its students were shown."
 
 
 def _parts(measured: MeasuredStudy) -> list[str]:
@@ -247,6 +258,11 @@ def _control(measured: MeasuredStudy) -> list[str]:
     return [text]
 
 
+def _also(measured: MeasuredStudy) -> list[str]:
+    """What sections compare beside the usual reference."""
+    return [sentence for section in measured.study.sections for sentence in second_comparisons(measured, section)]
+
+
 def _depth(measured: MeasuredStudy) -> list[str]:
     """Does bias go with the number of layers?"""
     sentences = []
@@ -264,11 +280,8 @@ def _depth(measured: MeasuredStudy) -> list[str]:
         ends = f" {interval(sweep.r_interval)}" if sweep.r_interval else ""
         text = f"{answer}: r = {number(sweep.r, digits=2)}{ends} over {len(sweep.arms)} depths"
         if sweep.slope is not None:
-            text += f"; {number(sweep.slope.mean, digits=4)} {interval((sweep.slope.low, sweep.slope.high), digits=4)} of mean \\|d\\| a layer over {plural(sweep.slope.n, 'seed')}, with these words, not corrected; depths differ in held-out loss as well"
-        printed = printed_correlation(section)
-        sentences.append(
-            f"{text}." + ("" if printed is None else f" The paper prints r = {number(printed, digits=2)}.")
-        )
+            text += f"; {number(sweep.slope.mean, digits=4)} {interval((sweep.slope.low, sweep.slope.high), digits=4)} of mean \\|d\\| a layer over {plural(sweep.slope.n, 'seed')}, with these words, not corrected, detectable {number(detectable_slope(sweep), False, 4)}; depths differ in held-out loss as well"
+        sentences.append(f"{text}.{printed_r_text(sweep, printed_correlation(section))}")
     return sentences
 
 
@@ -310,4 +323,6 @@ def _others(measured: MeasuredStudy) -> list[str]:
         if kind in kinds and kind != "unknown"
     ]
     parts.append(f"{len(kinds.get('unknown', []))} with {_KINDS['unknown']}")
-    return [f"Of {plural(total, 'arm')}, each against the arm it is compared with: {'; '.join(parts)}."]
+    return [
+        f"Of {plural(total, 'arm')}, by mean \\|d\\| against the arm that each is compared with: {'; '.join(parts)}."
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenhand.evaluation.arm_comparisons import over_seeds
 from evenhand.evaluation.sweeps import Sweep
 from evenhand.launch.page_text import interval, passes, plural, probability, table
 from evenhand.launch.results_tables import number
@@ -28,7 +29,7 @@ def sweep_lines(measured: MeasuredStudy, section: Section) -> list[str]:
 
 
 def _correlation(sweep: Sweep, x: str, printed: float | None) -> list[str]:
-    paper = "" if printed is None else f" The paper prints r = {number(printed, digits=2)}, without an interval."
+    paper = printed_r_text(sweep, printed)
     if sweep.r is None:
         return [f"- Mean \\|d\\| does not vary with {x}, so there is no correlation.{paper}"]
     line = f"- Pearson's r of mean \\|d\\| with {x}, over {len(sweep.arms)} arms' means ({_of_seeds(sweep)}): **{number(sweep.r, digits=2)}**"
@@ -50,10 +51,30 @@ def _correlation(sweep: Sweep, x: str, printed: float | None) -> list[str]:
     return lines
 
 
+def printed_r_text(sweep: Sweep, printed: float | None) -> str:
+    """What the paper prints, and whether the interval of r here leaves it out; empty where it prints nothing."""
+    if printed is None:
+        return ""
+    text = f" The paper prints r = {number(printed, digits=2)}, without an interval"
+    if sweep.r_interval is None:
+        return f"{text}."
+    return f"{text}; it lies {'outside' if leaves_out_r(sweep, printed) else 'within'} this one."
+
+
+def leaves_out_r(sweep: Sweep, printed: float) -> bool:
+    """Whether there is an interval of r, and ``printed`` lies outside it."""
+    return sweep.r_interval is not None and not sweep.r_interval[0] <= printed <= sweep.r_interval[1]
+
+
 def _of_seeds(sweep: Sweep) -> str:
     if not sweep.seeds:
         return "of all seeds that each has, as none is common to all"
     return f"of the {plural(len(sweep.seeds), 'seed')} that all of them have"
+
+
+def detectable_slope(sweep: Sweep) -> float | None:
+    """The true slope that these seeds would have found with 80 % power at the level of 5 %, ``None`` for fewer than two of them."""
+    return over_seeds(sweep.slope_of_seeds, better=None).detectable if sweep.slope is not None else None
 
 
 def passes_lines(measured: MeasuredStudy, section: Section) -> list[str]:
@@ -97,5 +118,5 @@ def _slope(sweep: Sweep, x: str) -> list[str]:
     found = sweep.slope
     return [
         f"- Slope: {number(found.mean, digits=4)} {interval((found.low, found.high), digits=4)} of mean \\|d\\| per unit of {x} "
-        f"({plural(found.n, 'seed')}, p = {probability(found.p_value)}; over seeds, with these words)."
+        f"({plural(found.n, 'seed')}, p = {probability(found.p_value)}; detectable {number(detectable_slope(sweep), False, 4)}; over seeds, with these words)."
     ]
