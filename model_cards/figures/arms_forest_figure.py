@@ -15,7 +15,7 @@ from evenhand.model_cards.figures.canvas import canvas, plain, save
 from evenhand.model_cards.figures.cut_whiskers import draw_whisker
 
 ARMS_FOREST_CAPTION = (
-    "Each arm minus the baseline, paired by seed: the mean with its interval over words and seeds (an arrow: longer than the picture), each seed a small "
+    "Each arm minus the baseline, or minus the arm that the note below the picture names, paired by seed: the mean with its interval over words and seeds (an arrow: longer than the picture), each seed a small "
     "point below it, at the right the numbers. Shaded: differences smaller than what these seeds would find with 80 % power. Hollow: exploratory."
 )
 _ROW_HEIGHT = 0.22
@@ -109,9 +109,11 @@ def arms_forest_alt(differences: Sequence[ArmDifference], baseline: str) -> str:
     run = [row for row in differences if row.difference is not None]
     below = [row for row in run if row.interval is not None and row.interval[1] < 0]
     above = [row for row in run if row.interval is not None and row.interval[0] > 0]
+    others = sum(row.reference is not None for row in run)
+    elsewhere = f" ({others} of them from another arm, the plain one of their setting)" if others else ""
     told = "".join(f" {row.label}: {_numbers(row)}." for row in run if row.role == "proposed")
     return (
-        f"Forest plot of the difference in mean |d| from {baseline} of {len(run)} arms: the interval lies wholly below zero "
+        f"Forest plot of the difference in mean |d| from {baseline} of {len(run)} arms{elsewhere}: the interval lies wholly below zero "
         f"for {len(below)}, wholly above for {len(above)}.{told}"
     )
 

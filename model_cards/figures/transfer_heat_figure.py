@@ -27,11 +27,13 @@ class TransferCell:
         difference: as it is printed; ``None`` where there is none.
         excludes_zero: whether its interval does.
         note: what stands in the cell of a difference that is not there, e.g. ``"failed"``.
+        mark: stands behind the difference, e.g. of models that are near chance.
     """
 
     difference: float | None
     excludes_zero: bool = False
     note: str = "–"
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _draw_panel(axes: Axes, transfer: TransferMap, cells: Mapping[tuple[int, int
         weight = "bold" if cell.excludes_zero else "normal"
         colour = ink(image.cmap(image.norm(cell.difference)))
         # never −0.0
-        text = f"{round(cell.difference, 1) + 0.0:+.1f}".replace("-", "−")
+        text = f"{round(cell.difference, 1) + 0.0:+.1f}".replace("-", "−") + cell.mark
         axes.text(x, y, text, ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
         if cell.excludes_zero:
             axes.add_patch(Rectangle((x - 0.45, y - 0.42), 0.9, 0.84, fill=False, edgecolor="#000000", linewidth=1.3))
@@ -130,5 +132,9 @@ def transfer_heat_alt(transfer: TransferMap) -> str:
         drawn = [cell for cell in cells.values() if cell.difference is not None]
         told = [sign * cell.difference for cell in drawn if cell.excludes_zero]
         better, worse = sum(gain > 0 for gain in told), sum(gain < 0 for gain in told)
-        parts.append(f"{title}: of {len(drawn)} differences {better} are better and {worse} worse by their intervals")
+        marked = sum(bool(cell.mark) for cell in drawn)
+        parts.append(
+            f"{title}: of {len(drawn)} differences {better} are better and {worse} worse by their intervals"
+            f"{f', {marked} are marked' * bool(marked)}"
+        )
     return f"Heat map of the change in {transfer.metric}, methods by pairs of teacher and student. {'; '.join(parts)}."

@@ -1,5 +1,7 @@
 """What all pictures of a study share: looks of arms, dozens of arms that can be told apart, equal bytes, words for them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from made_up_arms import (
@@ -125,6 +127,9 @@ def test_alternative_texts_say_what_is_drawn_with_its_numbers():
         and "below zero for 1, wholly above for 0" in told
         and "ours: -0.200 [-0.30, -0.10], n = 2" in told
     )
+    assert "of 4 arms (1 of them from another arm, the plain one of their setting): the interval" in told
+    alike = [dataclasses.replace(row, reference=None) for row in DIFFERENCES]
+    assert "of 4 arms: the interval" in arms_forest_alt(alike, "plain")
     told = planted_arms_alt(PLANTED, PLANTED_ARMS)
     assert "C6, planted +0.80: teachers +1.20, plain +1.60" in told and told.index("C7, planted") < told.index(
         "C8, planted"

@@ -9,13 +9,14 @@ import shutil
 import numpy as np
 import pytest
 from made_up_study import EFFECTS, PLANTED, made_up_results, made_up_study, part, scaled, seat
-from scipy import stats
+from scipy import optimize, stats
 
 from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.multiplicity import holm
 from evenhand.evaluation.over_seeds import aggregate_differences, aggregate_results
 from evenhand.launch.study.page.diagnostics_section import other_settings_lines
 from evenhand.launch.study.page.measured import MeasuredStudy
+from evenhand.launch.study.page.opening import reading_lines
 from evenhand.launch.study.page.pictures import planted_picture
 from evenhand.launch.study.page.study_page import write_page
 
@@ -93,6 +94,7 @@ def test_failed_missing_shared_and_exploratory_arms_are_said_to_be_so(text, data
     assert "- to come: not run yet with seeds 0, 1, 2." in section
     assert "| fails *(exploratory)* | 1 of 3 (2 failed) |" in section and "| mixup (proposed) | 4 |" in section
     assert "- 2-layer student: its recipe is that of *original*, so these are the same students." in part(text, "Depth")
+    assert "| 2-layer student | 4 |" in text and "| 1-layer student *(exploratory)* | 3 |" in text
     assert "of 39 students 2 failed and 3 have not been run yet" in text
     assert data["arms"]["depth-2"]["same_students_as"] == "original" and data["students"]["measured"] == 34
     assert not [one for one in data["comparisons"] if "depth-2" in (one["arm"], one["against"])]
@@ -107,11 +109,17 @@ def test_the_sweep_has_r_by_fisher_and_over_seeds_beside_the_printed_one(results
     means[1] = [r["families"]["gender"]["mean_absolute_effect_size"] for r in seat(results, "original")][:3]
     theirs = stats.pearsonr(values, [np.mean(one) for one in means])
     section = part(text, "Depth")
-    assert f"**{number(theirs.statistic, 2)}**" in section and "The paper prints r = −0.82" in section
     ends = theirs.confidence_interval(0.95)
+    side = "within" if ends.low <= -0.82 <= ends.high else "outside"
+    assert f"**{number(theirs.statistic, 2)}**" in section
+    assert f"The paper prints r = −0.82, without an interval; it lies {side} this one." in section
     assert f"[{number(ends.low, 2)}, {number(ends.high, 2)}]" in section
     slopes = [np.polyfit(values, [one[seed] for one in means], 1)[0] for seed in range(3)]
     assert data["sections"]["figure1"]["sweep"]["slope"]["mean"] == pytest.approx(np.mean(slopes))
+    # the slope that a two-sided t-test of three seeds finds with 80 % power, by scipy's noncentral t
+    error, critical = stats.sem(slopes), stats.t.ppf(0.975, 2)
+    found = optimize.brentq(lambda size: stats.nct.sf(critical, 2, size) - 0.8, 0.1, 50)
+    assert f"; detectable {number(found * error, 4, False)}; over seeds" in section
     assert "![Plot of mean" in section and "(figures/figure1.png)" in section
 
 
@@ -129,6 +137,25 @@ def test_teachers_before_and_after(entry, text):
     before = entry["model"]["families"]["gender"]["mean_absolute_effect_size"]
     line = rows(section, "**mean \\|d\\|**, gender")[0]
     assert f"| {number(before, signed=False)} | {number(before / 2, signed=False)} |" in line
+
+
+def test_a_teacher_that_was_measured_before_the_measure_was_changed_is_told(results, entry, tmp_path):
+    as_here = {"pooling": entry["pooling"], "stimuli": entry["stimuli"], "seed": 0}
+    for settings, told in ((as_here, False), (as_here | {"pooling": "cls"}, True)):
+        change = results.teacher_changes["debiased"] | {"settings": settings}
+        page = write_page(dataclasses.replace(results, teacher_changes={"debiased": change}), tmp_path, figures=False)
+        section = part(page.read_text(encoding="utf-8"), "Teachers, before and after")
+        assert ("**Measured otherwise than its students**: with `cls` pooling on" in section) is told
+
+
+def test_that_all_seeds_share_one_teacher_is_said_where_they_do(results, text, entry, tmp_path):
+    assert "- All seeds share one teacher: no interval here says what another teacher" in text
+    arms = results.study.arms | {"proposed": dataclasses.replace(results.study.arms["proposed"], teacher="debiased")}
+    other = dataclasses.replace(results, study=dataclasses.replace(results.study, arms=arms))
+    told = "\n".join(reading_lines(MeasuredStudy(other)))
+    assert "share one teacher, and the students of *mixup (proposed)* one changed teacher: no interval" in told
+    known = made_up_results(made_up_study(tmp_path, "known", only=["table2"]), entry)
+    assert "share one teacher" not in "\n".join(reading_lines(MeasuredStudy(known)))
 
 
 def test_planted_strengths_stand_beside_what_is_measured(entry, tmp_path):

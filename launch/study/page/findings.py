@@ -72,7 +72,7 @@ def is_core(measured: MeasuredStudy, arm: str) -> bool:
     """Whether conclusions may rest on the arm; on a pool of draws where they may on every one."""
     if arm == measured.roles.pool:
         return all(measured.study.arms[name].core for name in measured.roles.controls)
-    return measured.study.arms[arm].core or measured.study.arms[measured.name_of(arm)].core
+    return measured.arms[arm].core
 
 
 def is_firm(sweep: Sweep) -> bool:

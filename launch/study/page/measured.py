@@ -42,12 +42,14 @@ class MeasuredArm:
         reports: by seed.
         failed: seed → name of its log.
         same_as: the arm whose students these are as well (recipes may come out equal), or ``None``.
+        core: whether conclusions may rest on its students, for they are a core arm's.
     """
 
     arm: StudyArm
     reports: Mapping[int, EvaluationReport]
     failed: Mapping[int, str]
     same_as: str | None
+    core: bool
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -368,5 +370,6 @@ def _measured_arms(results: StudyResults) -> dict[str, MeasuredArm]:
         holder = next((other for other in order if students[name] and students[name] <= students[other]), name)
         failed = {seed: log for (of, seed), log in sorted(results.failed.items()) if of == name}
         failed = {seed: log for seed, log in failed.items() if seed not in reports[holder]}
-        arms[name] = MeasuredArm(arm, reports[holder], failed, None if holder == name else holder)
+        core = arm.core or results.study.arms[holder].core
+        arms[name] = MeasuredArm(arm, reports[holder], failed, None if holder == name else holder, core)
     return arms

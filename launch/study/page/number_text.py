@@ -45,7 +45,7 @@ def judged_text(judged: Judgement | None) -> str:
 def arm_label(measured: MeasuredArm) -> str:
     """The arm as a table's first cell: label, whether it is exploratory, whose students it shares."""
     text = str(markdown(measured.arm.label))
-    return text if measured.arm.core else f"{text} *(exploratory)*"
+    return text if measured.core else f"{text} *(exploratory)*"
 
 
 def seeds_text(measured: MeasuredArm) -> str:

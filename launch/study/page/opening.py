@@ -20,6 +20,7 @@ from evenhand.launch.study.page.measured import (
     unigram_loss,
 )
 from evenhand.launch.study.page.teacher_makings import teacher_makings_lines
+from evenhand.launch.study.study_file import ORIGINAL
 from evenhand.model_cards.escaping import code, markdown
 
 
@@ -105,6 +106,7 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         f"- SEAT with {code(entry['pooling'])} pooling on {markdown(source)}. d keeps its sign; mean \\|d\\| is over the six gender tests C6 to C8b. Lower is less measured association.",
         f"- Arms are paired by seed: same teacher, same first weights where the depth is the same, same order of data, same masks{_exceptions(measured)}. Intervals are at 95 %. Those over *words and seeds* say what would hold for "
         "other words and other trainings; those over *seeds alone* what would hold for other trainings measured with these very words.",
+        *_one_teacher(measured),
         "- Mean \\|d\\| has no sign, so noise in the words adds to it, and to a small \\|d\\| more than to a large one. Intervals over words and seeds are centred on what the jackknife leaves of it without "
         "that, and widened to the number itself where they would leave it out: a number near an end of its interval, or an interval over seeds alone that reaches further, is no mistake. "
         "The interval of a single d is centred in the same way, and there too the centre can lie far from d, on either side: with so few words a set, few words decide.",
@@ -121,6 +123,21 @@ def reading_lines(measured: MeasuredStudy) -> list[str]:
         *_floor(measured),
         *_ceiling(measured),
         "",
+    ]
+
+
+def _one_teacher(measured: MeasuredStudy) -> list[str]:
+    """That no interval covers another teacher, where all seeds have the same."""
+    if measured.results.planted:
+        return []
+    changed = {
+        arm.arm.teacher: label_of(measured, name)
+        for name, arm in measured.arms.items()
+        if arm.arm.teacher != ORIGINAL and arm.reports
+    }
+    of_changed = "".join(f", and the students of {label} one changed teacher" for label in changed.values())
+    return [
+        f"- All seeds share one teacher{of_changed}: no interval here says what another teacher, or making it again, would give."
     ]
 
 

@@ -13,7 +13,7 @@ from evenhand.evaluation.report_table import judged
 from evenhand.launch.page_text import estimate, plural, probability, table
 from evenhand.launch.results_tables import number
 from evenhand.launch.study.page.measured import MeasuredStudy, same_targets
-from evenhand.model_cards.escaping import markdown
+from evenhand.model_cards.escaping import code, markdown
 
 SIDES = ("before", "after")
 
@@ -29,7 +29,8 @@ def teacher_lines(measured: MeasuredStudy) -> list[str]:
     for name, change in measured.results.teacher_changes.items():
         of_seeds = by_seed(change)
         before, after = ([one[side] for one in of_seeds.values()] for side in SIDES)
-        lines += [f"### The {markdown(name)} teacher", "", _note(measured, list(of_seeds)), "", *_table(before, after)]
+        note = _note(measured, list(of_seeds)) + _measured_otherwise(measured, of_seeds)
+        lines += [f"### The {markdown(name)} teacher", "", note, "", *_table(before, after)]
         lines += _losses(measured, name)
         if shared := debiased_words_of_the_tests(measured, name):
             words = ", ".join(str(markdown(word)) for word in shared)
@@ -62,6 +63,19 @@ def _note(measured: MeasuredStudy, seeds: list[int]) -> str:
         f" Of the teachers of this scale, one a seed, only that of seed {seeds[0]} is known."
         if measured.results.planted
         else ""
+    )
+
+
+def _measured_otherwise(measured: MeasuredStudy, of_seeds: Mapping[int, Mapping]) -> str:
+    """A warning where the teacher was measured before the study's measure was changed; its students are measured anew, it is not."""
+    entry = measured.entries[0]
+    found = [one["settings"] for one in of_seeds.values() if "settings" in one]
+    other = [one for one in found if (one["pooling"], one["stimuli"]) != (entry["pooling"], entry["stimuli"])]
+    if not other:
+        return ""
+    return (
+        f" **Measured otherwise than its students**: with {code(other[0]['pooling'])} pooling on {markdown(other[0]['stimuli']['name'])}, before the study's "
+        "measure was changed. To measure it again, remove teacher.json from its folder and run the study: it is not trained again."
     )
 
 
