@@ -9,9 +9,9 @@ from tiny_glue import write_glue_data
 from evenhand.launch.command import main
 from evenhand.launch.study.study_file import PACKAGED
 
-SECTIONS = "table1,table2,table3,figure1,random_pairs"
+SECTIONS = "table1,table2,table3,figure1,random_pairs,equalisation,counterfactual,cda,fraction"
 LAUNCHER = "evenhand.launch.study_work.make_launcher"
-TEACHER = {"layers": 2, "hidden_size": 16, "heads": 2, "steps": 6, "batch_size": 16}
+TEACHER = {"layers": 3, "hidden_size": 16, "heads": 2, "steps": 6, "batch_size": 16}
 RECIPE = {
     "student": {"family": "distilbert", "layers": 1},
     "corpus": {"max_length": 64, "held_out": 0.05, "workers": 1},
@@ -37,7 +37,7 @@ def miniature_scale(glue_data: Path) -> dict:
         "note": "A miniature.",
         "seeds": {"core": 2, "other": 1},
         "lists": {
-            "depths": [2, 1], "combinations": ["mean"], "temperatures": [1, 2], "alphas": [0.4, 1], "fractions": [0.5, 1], "draws": [],
+            "depths": [3, 2, 1], "combinations": ["mean"], "temperatures": [1, 2], "alphas": [0.4, 1], "fractions": [0.5, 1], "draws": [],
         },
         "planted": {
             "associations": {"career_family": 0.8, "math_arts": 0.4, "science_arts": 0.0},

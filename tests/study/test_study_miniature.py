@@ -24,11 +24,17 @@ ARMS = {
         *("mix-logits-output-input", "proposed"),
     ],
     "table3": ["original", "proposed"],
-    "figure1": ["depth-2", "depth-1"],
+    "figure1": ["depth-3", "depth-2", "depth-1"],
+    "equalisation": ["proposed", "equalise-logits", "equalise-probabilities"],
+    "counterfactual": ["proposed", "counterfactual-mean"],
+    "cda": ["proposed", "cda-one-sided", "cda-two-sided"],
     "random_pairs": ["proposed", "random-pairs"],
+    "fraction": ["fraction-0.5", "fraction-1"],
 }
 TESTS, MEAN = ("C6", "C6b", "C7", "C7b", "C8", "C8b"), r"mean \|d\|"
 CORE = {"original", "mlm-cos", "mix-input", "mix-logits", "proposed"}
+THE_ORIGINAL = {"depth-1", "fraction-1"}
+"""Arms of the baseline's recipe: its students, and so no exploratory ones."""
 
 
 def seat(report, side="model"):
@@ -72,10 +78,9 @@ def test_every_arm_of_the_paper_has_its_students(finished):
         name: [0, 1] if name in CORE else [0] for name in study.arms
     }
     assert finished.results.failed == {}
-    # an arm of the baseline's recipe is the baseline's student
-    assert reports["depth-1"][0].sha256 == reports["original"][0].sha256
+    assert {reports[name][0].sha256 for name in THE_ORIGINAL} == {reports["original"][0].sha256}
     students = {report.model["weights_sha256"] for of_arm in reports.values() for report in of_arm.values()}
-    assert len(students) == 2 * len(CORE) + 8
+    assert len(students) == 2 * len(CORE) + 15
 
 
 def test_students_of_a_seed_share_teacher_and_corpus_and_seeds_do_not(finished):
@@ -96,7 +101,11 @@ def test_arms_are_what_their_names_say(finished):
     assert weights["original"]["ce"] == weights["original"]["mlm"] == weights["original"]["cos"] == 1
     for arm, without in (("mlm-ce", "cos"), ("mlm-cos", "ce"), ("no-mlm", "mlm")):
         assert weights[arm] == weights["original"] | {without: 0}
-    mixed = {name: set(facts["supervision"]["mix"]) for name, facts in training.items() if facts["supervision"]}
+    mixed = {
+        name: set(facts["supervision"]["mix"])
+        for name, facts in training.items()
+        if "mix" in (facts["supervision"] or {})
+    }
     inputs, logits, hidden = "student_inputs", "teacher_logits", "teacher_hidden"
     assert mixed == {
         "mix-output": {hidden},
@@ -107,7 +116,14 @@ def test_arms_are_what_their_names_say(finished):
         "proposed": {inputs, logits},
         "random-pairs": {inputs, logits},
     }
-    assert [training[f"depth-{n}"]["student"]["layers"] for n in (1, 2)] == [1, 2]
+    assert [training[f"depth-{n}"]["student"]["layers"] for n in (1, 2, 3)] == [1, 2, 3]
+    corpus = {name: facts["corpus"] for name, facts in training.items()}
+    assert {name: corpus[name].get("cda", "none") for name in ("original", "cda-one-sided", "cda-two-sided")} == {
+        "original": "none", "cda-one-sided": "one_sided", "cda-two-sided": "two_sided",
+    }  # fmt: skip
+    assert corpus["fraction-0.5"]["sequences"] < 0.6 * corpus["original"]["sequences"]
+    assert training["equalise-logits"]["supervision"]["on"] == "logits"
+    assert training["counterfactual-mean"]["supervision"]["combine"] == "mean"
     pairs = [training[arm]["supervision"]["pairs"]["matched"] for arm in ("random-pairs", "proposed")]
     words = [{word for pair in of_arm for word in pair[:2]} for of_arm in pairs]
     assert words[0] and words[1] and not words[0] & words[1]
@@ -145,7 +161,9 @@ def test_each_section_has_its_table_with_every_arm_and_the_paper_s_numbers_besid
                 assert shown == [f"{of_study.printed[arm][label]:+.3f}".replace("-", "−") for label in TESTS]
         assert sum("paper" in row[0] for row in table) == len(set(of_study.printed) & set(of_study.arms))
     exploratory = set(re.findall(r"^\| (.*?) \*\(exploratory\)\*", text, re.M))
-    assert exploratory == {arm.label for name, arm in finished.results.study.arms.items() if name not in CORE}
+    assert exploratory == {
+        arm.label for name, arm in finished.results.study.arms.items() if name not in CORE | THE_ORIGINAL
+    }
 
 
 def test_the_numbers_are_those_of_the_reports(finished, text):
@@ -201,7 +219,7 @@ def test_averages_that_do_not_match_their_rows_are_pointed_out(text):
 def test_glue_is_measured_where_the_scale_wants_it(finished, text):
     reports = finished.results.reports
     with_glue = {(n, s) for n, of_arm in reports.items() for s, r in of_arm.items() if "glue" in r.measures}
-    assert with_glue == {("original", 0), ("proposed", 0), ("depth-1", 0)}
+    assert with_glue == {("original", 0), ("proposed", 0), ("depth-1", 0), ("fraction-1", 0)}
     scores = reports["proposed"][0].measures["glue"][0]["model"]["scores"]
     mean = np.mean([score["value"] for score in scores])
     table = rows(section(text, "Quality on GLUE"))[0]
@@ -231,6 +249,7 @@ def test_plots_are_there_and_every_link_leads_somewhere(finished, text):
     pictures = {
         "figure1.png",
         "forest.png",
+        "fraction.png",
         "over_training.png",
         "planted.png",
         "tradeoff_glue.png",
@@ -262,8 +281,10 @@ def test_no_place_of_this_machine_and_no_number_without_a_value_is_on_the_page(f
 
 def test_the_summary_answers_each_question_of_the_sections(finished, text):
     part = section(text, "What the numbers say")
-    for asked in ("L_ce", "L_mlm", "proposed", "unrelated word pairs", "**What cannot be told**"):
+    for asked in ("L_ce", "L_mlm", "proposed", "unrelated word pairs", "goes with depth", "**What cannot be told**"):
         assert asked in part
+    assert "*CDA, one-sided* and *mixup: logits + inputs (proposed)* **cannot be told apart**" in part
+    assert "It mixes" in part and "## How much is mixed" in text
 
 
 # -- again, and from the archive -----------------------------------------------------------------------------------------
