@@ -112,11 +112,10 @@ def _run_arms(options: argparse.Namespace, overrides: list[str]) -> int:
         print(f"study {study.name}: {_take_over(job, others.union(job.wanted.values()), options.reports)}")
     if not options.page_only:
         check_arms(study, _to_be_trained(job), directory.teacher_path(study, ORIGINAL, 0))
+        check_measures(study, job.missing(), directory)
     if options.plan:
         _plan(job)
         return 0
-    if not options.page_only:
-        check_measures(study, job.missing(), directory)
     return make_and_show(options, job, study.settings.accelerate, partial(_page, job, others))
 
 

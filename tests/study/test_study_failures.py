@@ -151,11 +151,12 @@ def _unknown_key(content):
 @pytest.mark.parametrize(
     ("change", "words", "said"),
     [
-        (_deeper, WORDS, r"1 arms are not possible: no-mlm: .*between 1 and the teacher's 2"),
+        (_deeper, WORDS, r"1 arms are not possible: no-mlm: .*between 1 and the teacher's 3"),
         (_two_transforms, WORDS, "proposed.*mixup.*equalisation|proposed.*equalisation.*mixup"),
         (_unknown_key, WORDS, r"scales\.miniature\.planted\.teacher\.width"),
         (_without_a_task, ("--only", "table3"), "sst3"),
         (_task_without_data, ("--only", "table3"), "/none/glue_data"),
+        (_task_without_data, ("--only", "table3", "--plan"), "/none/glue_data"),
         (lambda content: None, ("--only", "table9"), "there is no section table9"),
         (lambda content: None, (*WORDS, "--seeds", "0"), "--seeds must be at least 1"),
         (lambda content: None, (*WORDS, "training.max_step=3"), "max_step"),
