@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from evenhand.evaluation.classifiers import IMAGE, kind_of
 from evenhand.evaluation.encoder import evaluation_mode
 from evenhand.evaluation.evaluator import NotApplicable
 from evenhand.evaluation.onednn_linear import onednn_linear
-from evenhand.evaluation.tokenized import max_length
+from evenhand.evaluation.tokenized import input_names, max_length
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -90,20 +89,19 @@ def _text_batches(
     model: nn.Module, tokenizer, rows: Dataset, batch_size: int, longest: int
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
     """Places of the examples of a batch, and what the model takes for them, each (batch, tokens)."""
-    limit, accepted = min(longest, max_length(model, tokenizer)), inspect.signature(model.forward).parameters
+    limit, names = min(longest, max_length(model, tokenizer)), input_names(model, tokenizer)
     columns = [name for name in ("text", "text_pair") if name in rows.column_names]
     rows = rows.select_columns(columns)
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         encoded = tokenizer(*(list(chunk[name]) for name in columns), truncation=True, max_length=limit, padding=False)
-        names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in encoded]
         by_length: dict[int, list[int]] = {}
         for place, ids in enumerate(encoded["input_ids"]):
             by_length.setdefault(len(ids), []).append(place)
         for _, places in sorted(by_length.items()):
             for first in range(0, len(places), batch_size):
                 batch = places[first : first + batch_size]
-                inputs = {n: torch.tensor([encoded[n][place] for place in batch]) for n in names if n in accepted}
+                inputs = {name: torch.tensor([encoded[name][place] for place in batch]) for name in names}
                 yield [start + place for place in batch], inputs
 
 

@@ -20,7 +20,7 @@ from evenhand.evaluation.glue_finetuning import FineTuning, check_applicable, tr
 from evenhand.evaluation.glue_tasks import TASKS, GlueTask, task_key
 from evenhand.evaluation.measure_data import DataFacts, check_settings, content_sha256
 from evenhand.evaluation.onednn_linear import onednn_linear
-from evenhand.evaluation.tokenized import max_length
+from evenhand.evaluation.tokenized import input_names, max_length
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def class_probabilities(
     columns = [list(column) for column in zip(*texts, strict=True)]
     limit = min(longest, max_length(classifier, tokenizer))
     encoded = tokenizer(*columns, truncation=True, max_length=limit, padding=False)
-    names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in encoded]
+    names = input_names(classifier, tokenizer)
     by_length: dict[int, list[int]] = {}
     for row, ids in enumerate(encoded["input_ids"]):
         by_length.setdefault(len(ids), []).append(row)

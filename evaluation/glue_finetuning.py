@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 import random
 import tempfile
@@ -26,6 +25,7 @@ from transformers import (
 from evenhand.evaluation.encoder import max_length as longest_input
 from evenhand.evaluation.evaluator import NotApplicable
 from evenhand.evaluation.glue_data import GlueSplit
+from evenhand.evaluation.tokenized import input_names
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,10 @@ def build_classifier(model: nn.Module, tokenizer, n_classes: int, seed: int) -> 
 def features(classifier: nn.Module, tokenizer, split: GlueSplit, max_length: int) -> list[dict[str, object]]:
     """Token ids of each example (int32 arrays, as a task may have 400,000), cut to ``max_length``, with ``labels``; only
     what the classifier's forward takes."""
-    taken, rows = set(inspect.signature(classifier.forward).parameters), []
+    names, rows = input_names(classifier, tokenizer), []
     for start in range(0, len(split), 1000):
         columns = [list(column) for column in zip(*split.texts[start : start + 1000], strict=True)]
         encoded = tokenizer(*columns, truncation=True, max_length=max_length, padding=False)
-        names = [name for name in encoded if name in taken]
         rows += [
             {name: np.array(ids, dtype=np.int32) for name, ids in zip(names, example, strict=True)}
             for example in zip(*(encoded[name] for name in names), strict=True)

@@ -20,6 +20,19 @@ def max_length(model: nn.Module, tokenizer) -> int:
     return int(min(limit for limit in limits if limit and limit > 0))
 
 
+def input_names(model: nn.Module, tokenizer) -> tuple[str, ...]:
+    """What of a tokenizer's output a classifier of texts or of pairs is given, by the rule of its training (`evenhand.trainer.model_inputs.TextInputs`).
+
+    Token types only where the model tells two apart: RoBERTa takes them and has a single one, so the second text of a pair would be out of
+    its table.
+    """
+    accepted = inspect.signature(model.forward).parameters
+    types = getattr(model.config, "type_vocab_size", 0) or 0
+    return tuple(
+        name for name in tokenizer.model_input_names if name in accepted and (name != "token_type_ids" or types > 1)
+    )
+
+
 class TokenizedSentences:
     """Sentences as a tokenizer gives them to a model, each alone (no padding, no truncation).
 

@@ -22,6 +22,7 @@ from evenhand.launch.hub_cache import HubModel
 from evenhand.launch.recipe import EvaluationSection, Recipe, decisive_sections
 from evenhand.launch.recipe_reading import apply_override, build_section, read_packaged_yaml
 from evenhand.launch.run_directory import STORE, RunDirectory, student_of_run, write_json
+from evenhand.launch.task.copied_layers import with_copied_layers
 from evenhand.launch.task.recipe import ON_THE_TASK, TaskEvaluationSection, TaskRecipe, task_section
 from evenhand.model_cards.figures.pictures import draw_pictures
 from evenhand.model_cards.figures.tradeoff_figure import draw_tradeoff_figure, tradeoff_points
@@ -206,10 +207,11 @@ def evaluate_all(
             elif expected not in (None, measured[reference.path].facts["weights_sha256"]):
                 raise ValueError(f"{subject.name} was distilled from other weights than those at {reference.path}.")
         beside = measured.get(reference and reference.path)
-        model = measure_model(subject.path, "student", evaluators, name=subject.name, alone=beside is None)
+        chosen = with_copied_layers(evaluators, subject.training) if reference and role == "teacher" else evaluators
+        model = measure_model(subject.path, "student", chosen, name=subject.name, alone=beside is None)
         if beside is not None:
-            model, beside = measure_together(evaluators, model, beside)
-        report = make_report(evaluators, model, beside, subject.training, measuring)
+            model, beside = measure_together(chosen, model, beside)
+        report = make_report(chosen, model, beside, subject.training, measuring)
         for folder in _report_folders(subject, role, output, len(models)):
             report.save(folder / "report.json")
             if pictures:

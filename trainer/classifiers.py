@@ -35,8 +35,8 @@ from evenhand.trainer.teacher import load_tokenizer, resolve_model_path
 TEXT_FAMILIES = ("bert", "distilbert", "roberta", "t5")
 _T5_INITIALISATION = 0.05
 """A new T5's weights times this. As published, its embeddings have deviation 1, for Adafactor, whose steps are in proportion to a weight. AdamW's
-are not: with 1, a small T5 that was trained on SST-2 with a planted phrase (800 steps, one seed) had learnt the phrase alone; with this, it was right on
-.74 of the held-out examples that the phrase misleads on."""
+are not: with 1, a small T5 that was trained on SST-2 with a planted phrase (800 steps, one seed) had learnt the phrase alone; with this, it had learnt
+sentiment too, and was right on most of the held-out examples that the phrase misleads on."""
 IMAGE_FAMILIES = ("vit", "resnet")
 _CLASSES = {TEXT: AutoModelForSequenceClassification, IMAGE: AutoModelForImageClassification}
 

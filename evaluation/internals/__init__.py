@@ -8,7 +8,7 @@ from evenhand.evaluation.internals.anatomy import Anatomy, anatomy
 from evenhand.evaluation.internals.attention_divergence import MeanDivergence, attention_maps, jensen_shannon
 from evenhand.evaluation.internals.cka import MinibatchCka, cka_difference
 from evenhand.evaluation.internals.component_ablation import ablate
-from evenhand.evaluation.internals.component_overlap import overlap
+from evenhand.evaluation.internals.component_overlap import importance_correlation, overlap
 from evenhand.evaluation.internals.internals import Internals
 from evenhand.evaluation.internals.layer_map import map_layers
 from evenhand.evaluation.internals.layer_outputs import layer_vectors
@@ -22,6 +22,7 @@ __all__ = [
     "anatomy",
     "attention_maps",
     "cka_difference",
+    "importance_correlation",
     "jensen_shannon",
     "layer_vectors",
     "map_layers",

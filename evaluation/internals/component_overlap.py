@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy import stats
 from evenhand.evaluation.internals.anatomy import Layer
 from evenhand.evaluation.internals.component_ablation import Ablation
 
-UNITS = ("sublayers", "heads")
+SUBLAYERS, HEADS = "sublayers", "heads"
+UNITS = (SUBLAYERS, HEADS)
 """``sublayers``: attention and MLP sublayers, or residual blocks. ``heads``: single heads, matched by their number, which means something only where the
 student began as a copy of its teacher's layers."""
 RANKED_BY = "fall of ln p(true class)"
@@ -115,21 +117,69 @@ def shared_components(
     Returns:
         (place in the teacher's, place in the student's components).
     """
+    both = ([(one.layer, one.kind, one.head, one.part.heads) for one in of.components] for of in (teacher, student))
+    return _shared(*both, [(above.name, below.name) for above, below in pairs], unit)
+
+
+def importance_correlation(
+    teacher: Mapping, student: Mapping, layer_map: Sequence[Sequence[str]], side: str, unit: str = SUBLAYERS
+) -> tuple[float | None, int]:
+    """Whether two models rank their components alike: Spearman's rank correlation of the falls of ln p(true class), over all components of mapped layers.
+
+    Unlike the overlap of the top k, it uses the whole order, of which a few components leave little: of N = 2 it is 1 or −1. Of random orders its mean is
+    0, but models of one design need not be taught by each other to agree: compare with the number of a teacher and a student that had nothing to do
+    with each other.
+
+    Args:
+        teacher, student: ``ablation`` of their entries in report.json.
+        layer_map: names of mapped layers, the teacher's and the student's, as in the report's ``comparison``.
+        side: ``"aligned"`` or ``"conflicting"``.
+        unit: of `UNITS`.
+
+    Returns:
+        (correlation from −1 to 1, N); ``None`` for fewer than two components, or where all of one model fall equally.
+
+    Raises:
+        ValueError: an unknown unit.
+    """
+    found = [_reported(of["components"]) for of in (teacher, student)]
+    places = _shared(*found, layer_map, unit)
+    falls = [
+        [of["components"][place[index]][side]["log_probability"]["value"] for place in places]
+        for index, of in enumerate((teacher, student))
+    ]
+    if len(places) < 2 or any(len(set(values)) < 2 for values in falls):
+        return None, len(places)
+    return float(stats.spearmanr(*falls).statistic), len(places)
+
+
+_Named = tuple[str, str, int | None, int]
+"""Layer, kind, number of the head (``None`` of the whole of a part) and how many heads the part has."""
+
+
+def _reported(components: Sequence[Mapping]) -> list[_Named]:
+    heads = Counter((one["layer"], one["kind"]) for one in components if one["head"] is not None)
+    return [(one["layer"], one["kind"], one["head"], heads[one["layer"], one["kind"]]) for one in components]
+
+
+def _shared(
+    teacher: Sequence[_Named], student: Sequence[_Named], pairs: Sequence[Sequence[str]], unit: str
+) -> list[tuple[int, int]]:
+    """Places of components that stand for each other; ``pairs``: names of mapped layers."""
     if unit not in UNITS:
         raise ValueError(f"unit {unit!r} is unknown; use one of {', '.join(UNITS)}")
 
-    def places(of: Ablation) -> dict[tuple, int]:
+    def places(of: Sequence[_Named]) -> dict[_Named, int]:
         return {
-            (one.layer, one.kind, one.head, one.part.heads if unit == "heads" else 0): index
-            for index, one in enumerate(of.components)
-            if (one.head is not None) == (unit == "heads")
+            (layer, kind, head, heads if unit == HEADS else 0): index
+            for index, (layer, kind, head, heads) in enumerate(of)
+            if (head is not None) == (unit == HEADS)
         }
 
-    ours, found = places(student), []
-    theirs = places(teacher)
-    for above, below in pairs:
-        for (layer, *rest), place in theirs.items():
-            mirrored = (below.name, *rest)
-            if layer == above.name and mirrored in ours:
-                found.append((place, ours[mirrored]))
-    return found
+    ours, theirs = places(student), places(teacher)
+    return [
+        (place, ours[(below, *rest)])
+        for above, below in pairs
+        for (layer, *rest), place in theirs.items()
+        if layer == above and (below, *rest) in ours
+    ]

@@ -15,9 +15,9 @@ from evenhand.evaluation.evaluator import NotApplicable
 from evenhand.evaluation.groups import NEVER_BY_DEFAULT, Groups
 from evenhand.evaluation.internals.cka import FEWEST_EXAMPLES
 from evenhand.evaluation.internals.component_ablation import Ablation, LabelledBatch, ablate, check_replacement
-from evenhand.evaluation.internals.component_overlap import UNITS, check_top_share, overlap
+from evenhand.evaluation.internals.component_overlap import HEADS, UNITS, check_top_share, overlap
 from evenhand.evaluation.internals.internals_result import Between, InternalsResult
-from evenhand.evaluation.internals.layer_map import LayerMap, check_layer_map, map_layers
+from evenhand.evaluation.internals.layer_map import LayerMap, LayerPairs, check_layer_map, map_layers
 from evenhand.evaluation.internals.layer_outputs import check_pooling
 from evenhand.evaluation.internals.matched_examples import FEWEST, MatchedExamples, choose_examples
 from evenhand.evaluation.internals.observed_model import ObservedModel
@@ -35,10 +35,10 @@ class Internals:
     - **CKA** of every layer of the teacher with every layer of the student (`cka`), on either side, and the difference;
     - **divergence of attention maps** of every layer pair (`attention_divergence`), where both models have attention over the same tokens;
     - **ablation** of every head, attention and MLP sublayer or residual block of each model (`component_ablation`), and how far the components that matter
-      most are the same (`component_overlap`).
+      most are the same (`component_overlap`): sublayers or blocks, and single heads where the student began as a copy of these layers.
 
-    Layers are matched by ``layer_map``, else by relative depth (`map_layers`). Of a model alone only the ablation is taken. It is a diagnosis: no number
-    is better high or low.
+    Layers are matched by ``layer_map``, else by ``copied_layers``, else by relative depth (`map_layers`). Of a model alone only the ablation is taken. It
+    is a diagnosis: no number is better high or low.
 
     Args:
         data: as of `Groups`.
@@ -51,6 +51,8 @@ class Internals:
         replacement: of a component that is taken out (`component_ablation.REPLACEMENTS`).
         top_share: which share of the shared components counts as the most important.
         layer_map: for each layer of the student the teacher's, from 0; by stack where there are several.
+        copied_layers: the same of a student that was made of its teacher's layers (`evenhand.evaluation.internals.layer_map.LayerMap`); ``None`` of any
+            other. ``evenhand evaluate`` takes it from the run's training.json.
         max_length: tokens of a text at most.
         seed: of the draw of examples.
         confidence_level: of the intervals.
@@ -69,6 +71,7 @@ class Internals:
     replacement: str = "mean"
     top_share: float = 0.25
     layer_map: LayerMap | None = None
+    copied_layers: LayerMap | None = None
     max_length: int = 128
     seed: int = 0
     confidence_level: float = 0.95
@@ -83,6 +86,7 @@ class Internals:
         check_replacement(self.replacement)
         check_top_share(self.top_share)
         check_layer_map(self.layer_map)
+        check_layer_map(self.copied_layers, "copied_layers")
         if self.minibatch < FEWEST_EXAMPLES:
             raise ValueError(f"minibatch must be at least {FEWEST_EXAMPLES}, not {self.minibatch}")
         if self.examples < FEWEST:
@@ -134,15 +138,12 @@ class Internals:
         of_split = replace(self._groups, splits=[self.split_name])
         vars(of_split)["grouped"] = self._groups.grouped  # so that its cached property does not load the data again
         about, chosen = of_split.settings(), self.chosen
-        mapped = self.layer_map
-        if mapped is not None:
-            mapped = {k: list(v) for k, v in mapped.items()} if isinstance(mapped, Mapping) else list(mapped)
         return {
             **{key: about[key] for key in ("data", "kind", "max_length") if key in about},
             "split": self.split_name,
             **{name: getattr(self, name) for name in ("examples", "ablation_examples", "minibatch", "pooling")},
             **{name: getattr(self, name) for name in ("replacement", "top_share")},
-            "layer_map": mapped,
+            **{name: _plain(getattr(self, name)) for name in ("layer_map", "copied_layers")},
             "examples_of_a_side": chosen.count,
             "labels": {name: dict(counts) for name, counts in chosen.labels.items()},
             "labels_matched": chosen.matched,
@@ -151,6 +152,14 @@ class Internals:
     def settings(self) -> dict[str, object]:
         """What a result of this evaluator is filed under in a report; the data are read and checked here."""
         return dict(self._settings)
+
+    def of_copied_layers(self, layers: LayerMap) -> Internals:
+        """The same evaluator for a student that was made of these layers of its teacher; the data are not loaded again."""
+        other = replace(self, copied_layers=layers)
+        vars(other).update(
+            {name: vars(self)[name] for name in ("_groups", "split_name", "chosen") if name in vars(self)}
+        )
+        return other
 
     def run(self, model: nn.Module, processor) -> InternalsResult:
         """Take out the components of one model; there is nothing to compare its layers with.
@@ -179,14 +188,14 @@ class Internals:
             ValueError: as `run`; a ``layer_map`` that does not fit.
         """
         student, teacher = self._observed(model, processor), self._observed(reference, reference_processor)
-        pairs = map_layers(teacher.parts, student.parts, self.layer_map)
+        pairs, copied = self._pairs(teacher, student)
         found = compare_insides(
             *(teacher, student, pairs, self.chosen.minibatches(self.minibatch, several=True), self._some),
             pooling=self.pooling,
             progress=self.progress,
         )
         ablations = [self._ablated(one) if self.ablation_examples else None for one in (teacher, student)]
-        overlaps = {} if None in ablations else self._overlaps(*ablations, pairs)
+        overlaps = {} if None in ablations else self._overlaps(*ablations, pairs, copied)
         names = [tuple(layer.name for layer in one.parts.layers) for one in (teacher, student)]
         between = Between(*names, pairs, found, overlaps, self.pooling, self.confidence_level)
         return (
@@ -231,10 +240,25 @@ class Internals:
                 progress=self.progress,
             )
 
-    def _overlaps(self, teacher: Ablation, student: Ablation, pairs) -> dict:
-        """By unit, by side; units that the models do not share are left out."""
+    def _pairs(self, teacher: ObservedModel, student: ObservedModel) -> tuple[LayerPairs, bool]:
+        """Mapped layers, and whether each of the student's began as a copy of the teacher's beside it."""
+        models = teacher.parts, student.parts
+        copied = None if self.copied_layers is None else map_layers(*models, self.copied_layers)
+        pairs = copied if self.layer_map is None and copied is not None else map_layers(*models, self.layer_map)
+        return pairs, pairs == copied
+
+    def _overlaps(self, teacher: Ablation, student: Ablation, pairs: LayerPairs, copied: bool) -> dict:
+        """By unit, by side; units that the models do not share are left out, and single heads of layers that are no copies."""
         found = {
             unit: {side: overlap(teacher, student, pairs, side, unit, self.top_share) for side in self.chosen.rows}
             for unit in UNITS
+            if copied or unit != HEADS
         }
         return {unit: sides for unit, sides in found.items() if None not in sides.values()}
+
+
+def _plain(layers: LayerMap | None) -> object:
+    """As it stands in report.json."""
+    if layers is None:
+        return None
+    return {name: list(own) for name, own in layers.items()} if isinstance(layers, Mapping) else list(layers)

@@ -9,10 +9,11 @@ from evenhand.evaluation.internals.anatomy import Anatomy, Layer
 LayerMap = Sequence[int] | Mapping[str, Sequence[int]]
 """For each layer of the student (of a stack) the layer of the teacher, counted from 0, as a student made from a teacher's layers records it."""
 
+LayerPairs = tuple[tuple[Layer, Layer], ...]
+"""A teacher's and a student's layer each, from the input to the output."""
 
-def map_layers(
-    teacher: Anatomy, student: Anatomy, layer_map: LayerMap | None = None
-) -> tuple[tuple[Layer, Layer], ...]:
+
+def map_layers(teacher: Anatomy, student: Anatomy, layer_map: LayerMap | None = None) -> LayerPairs:
     """Pairs of a teacher's and a student's layer, from the input to the output; no layer stands in two of them.
 
     With a ``layer_map`` these are its pairs. Without one, layers of the same relative depth: of the shallower model layer i of n, counted from 1,
@@ -41,7 +42,7 @@ def map_layers(
     return tuple(pair for name in maps for pair in _by_map(name, teacher.stack(name), student.stack(name), maps[name]))
 
 
-def _by_depth(teacher: tuple[Layer, ...], student: tuple[Layer, ...]) -> tuple[tuple[Layer, Layer], ...]:
+def _by_depth(teacher: tuple[Layer, ...], student: tuple[Layer, ...]) -> LayerPairs:
     count = min(len(teacher), len(student))
 
     def layers(stack: tuple[Layer, ...]) -> list[Layer]:
@@ -50,9 +51,7 @@ def _by_depth(teacher: tuple[Layer, ...], student: tuple[Layer, ...]) -> tuple[t
     return tuple(zip(layers(teacher), layers(student), strict=True))
 
 
-def _by_map(
-    name: str, teacher: tuple[Layer, ...], student: tuple[Layer, ...], layers: Sequence[int]
-) -> tuple[tuple[Layer, Layer], ...]:
+def _by_map(name: str, teacher: tuple[Layer, ...], student: tuple[Layer, ...], layers: Sequence[int]) -> LayerPairs:
     if len(layers) != len(student):
         raise ValueError(f"layer_map has {len(layers)} layers for the student's {name}, which has {len(student)}")
     outside = [index for index in layers if not 0 <= index < len(teacher)]
@@ -65,13 +64,13 @@ def _by_map(
     return tuple((teacher[index], layer) for index, layer in zip(layers, student, strict=True))
 
 
-def check_layer_map(layer_map: object) -> None:
-    """Raises ValueError for what is no `LayerMap`, whatever the models."""
+def check_layer_map(layer_map: object, name: str = "layer_map") -> None:
+    """Raises ValueError for what is no `LayerMap`, whatever the models; ``name``: of the argument."""
     lists = list(layer_map.values()) if isinstance(layer_map, Mapping) else [layer_map]
     for layers in lists if layer_map is not None else ():
         if not isinstance(layers, (list, tuple)) or not all(type(index) is int and index >= 0 for index in layers):
             raise ValueError(
-                f"layer_map must be a list of the teacher's layers, counted from 0, or one for each stack, not {layer_map!r}"
+                f"{name} must be a list of the teacher's layers, counted from 0, or one for each stack, not {layer_map!r}"
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from evenhand.evaluation.encoder import evaluation_mode
 from evenhand.evaluation.evaluator import NotApplicable
 from evenhand.evaluation.internals.anatomy import Anatomy, anatomy
 from evenhand.evaluation.onednn_linear import onednn_linear
-from evenhand.evaluation.tokenized import max_length
+from evenhand.evaluation.tokenized import input_names, max_length
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,7 @@ class ObservedModel:
             padding=True,
             return_tensors="pt",
         )
-        accepted = inspect.signature(self.model.forward).parameters
-        names = ("input_ids", "token_type_ids", "attention_mask")
-        return {name: encoded[name] for name in names if name in encoded and name in accepted}
+        return {name: encoded[name] for name in input_names(self.model, self.processor)}
 
     def log_probs(self, logits: Tensor) -> Tensor:
         """(n, labels of the data) float64 log-probabilities: those of labels that are merged are summed."""

@@ -73,8 +73,8 @@ class GridTask:
         student_methods: how the distilled student itself is trained: ``plain`` (its own loss is cross-entropy: does the teacher's robustness survive?) and
             ``same`` (with the teacher's method: does a debiased student gain from its teacher?). Both by default.
         seeds: in the place of the scale's.
-        why: settings of the ``internals`` measure for distilled students without remedy; empty: it is not taken. The page compares
-            layers and sublayers, and no single heads, whose numbers match only where both models began with the same weights.
+        why: settings of the ``internals`` measure for distilled students without remedy, and for those that begin with their teacher's weights: of these
+            the page compares single heads too, whose numbers match only where one model began as a copy of the other. Empty: it is not taken.
         why_methods: methods for which it is.
         bias_model: section ``debiasing.bias_model`` of methods that need one.
         method_settings: method -> settings of it on this task.

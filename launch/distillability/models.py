@@ -153,8 +153,10 @@ class _Cell:
     def _distilled(self, teacher: GridModel, size: str, variant: str, remedy: str) -> GridModel:
         method = self.method if variant == "same" else ERM
         data, rungs = self._base(size, method, self.seed + ALONE_SEED), ()
+        looked_into = self.method in self.settings.why_methods
         if remedy != NO_REMEDY:
             chosen = self.grid.remedies[remedy]
+            looked_into &= chosen.from_teacher and not chosen.ladder  # of a ladder it begins with the last rung's
             for change in chosen.changes:
                 apply_override(data, change)
             if chosen.from_teacher:
@@ -163,7 +165,7 @@ class _Cell:
                 rungs = tuple(self._rung(rung, teacher.size, size) for rung in chosen.ladder)
                 # an empty section would be the student's own
                 data["ladder"] = [self.settings.student_of(rung) or asdict(TaskStudentSection()) for rung in rungs]
-        why = self.settings.why if self.method in self.settings.why_methods and remedy == NO_REMEDY else {}
+        why = self.settings.why if looked_into else {}
         return self._made(
             data, role=DISTILLED, size=size, method=self.method, teacher_size=teacher.size, student_method=variant, remedy=remedy,
             rungs=rungs, teacher=teacher.model_key, why=why,
@@ -202,12 +204,15 @@ class _Cell:
         return GridModel(task=self.task, seed=self.seed, recipe=recipe, **facts)
 
 
-def layers_of(student: dict) -> int | None:
-    """Layers of a ``student`` section, by which a student made from its teacher's weights has as many; None where only its checkpoint knows."""
+def layers_of(student: dict) -> int | dict[str, int] | None:
+    """Layers of a ``student`` section (by stack where it says so), by which a student made from its teacher's weights has as many; None where only its
+    checkpoint knows."""
     layers = student.get("layers")
     if layers is None and not student.get("path"):
         layers = student.get("shape", {}).get("layers", ClassifierShape.layers)
     # which of the checkpoint's layers they are says nothing about the teacher's
+    if isinstance(layers, dict):
+        return {stack: len(chosen) if isinstance(chosen, list) else chosen for stack, chosen in layers.items()}
     return len(layers) if isinstance(layers, list) else layers
 
 

@@ -60,9 +60,12 @@ class TaskTeacherSection:
 @dataclass(frozen=True)
 class TaskStudentSection:
     """Where the student comes from: ``path`` (a pre-trained model, which gets a new head: folder, Hub id, ``package:NAME/FOLDER``; with ``layers`` so
-    many of its layers, evenly spaced, or those listed), else a ``family`` with a ``shape`` (:class:`~evenhand.trainer.classifiers.ClassifierShape`) and random weights. ``initialisation: teacher`` copies the teacher's weights:
-    ``layers`` says how many, or which (default half of them); family and widths are then the teacher's. ``tokenizer`` (of texts, for random weights): a
-    model's path, or ``words`` (default): every word of the training texts is a token."""
+    many of its layers, evenly spaced, or those listed), else a ``family`` with a ``shape`` (:class:`~evenhand.trainer.classifiers.ClassifierShape`) and
+    random weights. ``initialisation: teacher`` copies the teacher's weights: ``layers`` says how many, or which (default half of them); family and
+    widths are then the teacher's. Where stacks differ ``layers`` holds a number or a list for each by its name
+    (:func:`~evenhand.trainer.layer_copies.layer_stacks`): ``{encoder.block: 4, decoder.block: [0, 5]}`` of T5, ``encoder.stages.0.layers`` … of ResNet;
+    of a stack that is not named, half. ``tokenizer`` (of texts, for random weights): a model's path, or ``words`` (default): every word of the
+    training texts is a token."""
 
     path: str = ""
     revision: str | None = None
@@ -70,9 +73,11 @@ class TaskStudentSection:
     shape: ClassifierShape = field(default_factory=ClassifierShape)
     tokenizer: str = WORDS
     initialisation: str = "own"
-    layers: int | list[int] | None = None
+    layers: int | list[int] | dict[str, int | list[int]] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.layers, dict):
+            _check_layers_by_stack(self.layers)
         if self.initialisation not in ("own", "teacher"):
             raise ValueError(f"student.initialisation must be own or teacher, not {self.initialisation!r}.")
         if self.path and self.initialisation == "teacher":
@@ -82,6 +87,17 @@ class TaskStudentSection:
         if self.layers is not None and not self.path and self.initialisation != "teacher":
             raise ValueError(
                 "student.layers says which layers are copied; it needs student.path or student.initialisation=teacher."
+            )
+
+
+def _check_layers_by_stack(layers: dict) -> None:
+    if not layers:
+        raise ValueError("student.layers names no stack; give a number or layers for at least one, or leave it out.")
+    for stack, chosen in layers.items():
+        numbers = chosen if isinstance(chosen, list) else [chosen]
+        if not isinstance(stack, str) or not numbers or not all(type(number) is int for number in numbers):
+            raise ValueError(
+                f"student.layers must hold names of stacks, each with a number of layers or a list of them, not {stack!r}: {chosen!r}."
             )
 
 

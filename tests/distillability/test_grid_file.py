@@ -9,7 +9,7 @@ from tiny_grid import written_grid
 from evenhand.launch.distillability.grid_directory import GridDirectory
 from evenhand.launch.distillability.grid_file import load_grid
 from evenhand.launch.distillability.grid_job import GridJob
-from evenhand.launch.distillability.models import ALONE_SEED, all_models, models_of
+from evenhand.launch.distillability.models import ALONE_SEED, all_models, layers_of, models_of
 
 TASK = ("scales", "tiny", "tasks", "digits")
 
@@ -264,6 +264,18 @@ def test_a_student_from_its_teachers_weights_has_the_layers_that_its_size_inheri
     models = models_of(load_grid(written_grid(tmp_path, change), "tiny"), "digits", "erm", 0)
     (weights,) = (model for model in models if model.name == "distilled-large-to-small-plain-weights")
     assert weights.recipe.student.layers == 1
+    assert layers_of({"path": "a/b", "layers": {"encoder.block": [0, 5], "decoder.block": 3}}) == {
+        "encoder.block": 2,
+        "decoder.block": 3,
+    }
+
+
+def test_students_without_remedy_and_those_from_their_teachers_weights_are_looked_into(tmp_path):
+    file = written_grid(tmp_path, lambda data: at(data, *TASK).update(why={"examples": 16}, remedied=["erm", "poe"]))
+    grid = load_grid(file, "tiny")
+    looked = {(model.role, model.remedy) for model in models_of(grid, "digits", "erm", 0) if model.why}
+    assert looked == {("distilled", "none"), ("distilled", "weights")}
+    assert not any(model.why for model in models_of(grid, "digits", "poe", 0))  # not among why_methods
 
 
 def test_students_that_would_not_be_distilled_are_refused_before_any_teacher_is_made(tmp_path):

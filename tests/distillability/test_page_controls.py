@@ -77,7 +77,7 @@ def test_what_stands_beside_a_difference_of_distances_from_0_is_a_distance_too(g
 
     line = cells(change_lines(comparisons), "product of experts | large → small | student debiased too", " (lower")
     assert line[5:9] == [distance(f_t), distance(f_s), distance(own), with_interval(differences(gap_of, own, f_t))]
-    line = cells(debiasing_lines(comparisons), "product of experts | teacher | large", ":")
+    line = cells(debiasing_lines(comparisons), "product of experts | teacher | large", "</summary>")
     erm = models(grid, role=TEACHER, method="erm", size="large")
     assert line[5:8] == [distance(erm), distance(f_t), with_interval(differences(gap_of, f_t, erm))]
     text = "\n".join(remedy_lines(comparisons)).split("**iterative distillation**")[1]

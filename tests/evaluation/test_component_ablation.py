@@ -11,7 +11,7 @@ from scipy import stats
 
 from evenhand.evaluation.internals.anatomy import anatomy
 from evenhand.evaluation.internals.component_ablation import Ablation, LabelledBatch, ablate, components
-from evenhand.evaluation.internals.component_overlap import overlap, shared_components
+from evenhand.evaluation.internals.component_overlap import importance_correlation, overlap, shared_components
 from evenhand.evaluation.internals.layer_map import map_layers
 from evenhand.evaluation.internals.mean_tables import Means
 
@@ -253,3 +253,44 @@ def test_a_share_or_unit_that_does_not_exist_is_refused():
         overlap(found, found, (), "aligned", top_share=1)
     with pytest.raises(ValueError, match="unit 'neurons' is unknown; use one of sublayers, heads"):
         overlap(found, found, (), "aligned", "neurons")
+
+
+# the whole order
+
+
+def reported(*components):
+    """``ablation`` of a report: (layer, kind, head, fall on aligned examples)."""
+    return {
+        "components": [
+            {"layer": layer, "kind": kind, "head": head, "aligned": {"log_probability": {"value": fall}}}
+            for layer, kind, head, fall in components
+        ]
+    }
+
+
+def test_the_order_of_all_mapped_components_is_compared():
+    teacher = reported(
+        *(("layer 1", "attention", None, 9.0), ("layer 1", "mlp", None, 8.0)),
+        *(("layer 2", "attention", None, 4.0), ("layer 2", "attention", 1, 0.1), ("layer 2", "attention", 2, 0.2)),
+        *(("layer 2", "mlp", None, 3.0), ("layer 4", "attention", None, 2.0), ("layer 4", "mlp", None, 1.0)),
+    )
+    student = reported(
+        *(("layer 1", "attention", None, 0.9), ("layer 1", "attention", 1, 0.5), ("layer 1", "attention", 2, 0.3)),
+        *(("layer 1", "mlp", None, 0.1), ("layer 2", "attention", None, 0.5), ("layer 2", "mlp", None, 0.3)),
+    )
+    mapped = [["layer 2", "layer 1"], ["layer 4", "layer 2"]]
+    # the teacher's ranks 4 3 2 1, the student's 4 1 3 2: 1 − 6·(0 + 4 + 1 + 1)/(4·15)
+    assert importance_correlation(teacher, student, mapped, "aligned") == (pytest.approx(0.4), 4)
+    assert importance_correlation(teacher, student, mapped, "aligned", "heads") == (pytest.approx(-1.0), 2)
+
+
+def test_without_an_order_there_is_no_correlation():
+    one = reported(("layer 1", "attention", None, 1.0), ("layer 1", "mlp", None, 2.0))
+    level = reported(("layer 1", "attention", None, 0.5), ("layer 1", "mlp", None, 0.5))
+    mapped = [["layer 1", "layer 1"]]
+    assert importance_correlation(one, level, mapped, "aligned") == (None, 2)
+    assert importance_correlation(one, reported(("layer 1", "block", None, 1.0)), mapped, "aligned") == (None, 0)
+    heads = [reported(*(("layer 1", "attention", head, float(head)) for head in range(1, n + 1))) for n in (2, 4)]
+    assert importance_correlation(*heads, mapped, "aligned", "heads") == (None, 0)
+    with pytest.raises(ValueError, match="unit 'neurons' is unknown"):
+        importance_correlation(one, one, mapped, "aligned", "neurons")

@@ -104,7 +104,7 @@ def test_the_matrices_are_those_of_examples_taken_one_at_a_time():
 
 def test_a_model_beside_itself_is_all_alike():
     model, tokenizer = named(tiny_classifier("bert", layers=3)), text_tokenizer("bert")
-    result, _ = evaluator(ablation_examples=8).run_pair(model, tokenizer, model, tokenizer)
+    result, _ = evaluator(ablation_examples=8, copied_layers=[0, 1, 2]).run_pair(model, tokenizer, model, tokenizer)
     found, scores = result.compare(), {score["key"]: score["value"] for score in result.to_dict()["scores"]}
     for side in ("aligned", "conflicting"):
         assert np.diag(found["similarity"][side]["values"]) == pytest.approx(np.ones(4))
@@ -163,7 +163,8 @@ def test_what_is_taken_out_is_counted_on_the_chosen_examples():
 def test_every_family_is_looked_into_from_folders_into_a_report(kind, tmp_path):
     student, teacher = (save_classifier(tmp_path / name, kind, seed=seed, scale=8.0) for seed, name in enumerate("ab"))
     data = toy_data("image" if kind in IMAGE_KINDS else "text", n=44)
-    report = evaluate_model(student, teacher, [evaluator(data, ablation_examples=8)])
+    copied = {"stage 1": [0], "stage 2": [0, 1]} if kind == "resnet" else [0]
+    report = evaluate_model(student, teacher, [evaluator(data, ablation_examples=8, copied_layers=copied)])
     report = EvaluationReport.load(report.save(tmp_path / "report.json"))
     (entry,) = report.measures["internals"]
     compared = entry["comparison"]
@@ -299,6 +300,7 @@ def test_the_split_with_the_most_examples_on_its_smaller_side_is_the_default():
         ({"ablation_examples": 2}, "ablation_examples must be 0 or at least 4, not 2"),
         ({"layer_map": "all"}, "layer_map must be a list of the teacher's layers, counted from 0, .*, not 'all'"),
         ({"layer_map": {"encoder": [0, -1]}}, "layer_map must be a list"),
+        ({"copied_layers": [0, "1"]}, "copied_layers must be a list of the teacher's layers"),
         ({"data": {}}, "data must hold the name of data with groups"),
     ],
 )

@@ -26,7 +26,14 @@ def test_a_section_task_makes_it_a_recipe_of_a_task(tmp_path):
 
 
 def test_what_is_saved_is_read_back_as_the_same_recipe(tmp_path):
-    made = recipe(ladder=[{"family": "vit", "shape": {"layers": 3}}], augmentation={"name": "replant", "share": 0.5})
+    made = recipe(
+        student={
+            "initialisation": "teacher",
+            "layers": {"encoder.stages.0.layers": 2, "encoder.stages.1.layers": [0, 3]},
+        },
+        ladder=[{"family": "vit", "shape": {"layers": 3}}],
+        augmentation={"name": "replant", "share": 0.5},
+    )
     made.save(tmp_path / "recipe.yaml")
     assert load_any_recipe(tmp_path / "recipe.yaml") == made
 
@@ -66,6 +73,11 @@ def test_the_tasks_own_data_are_measured_on():
         ({"student": {"initialisation": "teachers"}}, r"student\.initialisation must be own or teacher"),
         ({"student": {"layers": 2}}, r"needs student\.path or student\.initialisation=teacher"),
         ({"student": {"path": "a/b", "initialisation": "teacher"}}, "choose one of them"),
+        ({"student": {"path": "a/b", "layers": {}}}, r"student\.layers names no stack"),
+        ({"student": {"path": "a/b", "layers": {"encoder.block": "two"}}}, r"student\.layers must hold names of stacks, .* not 'encoder\.block': 'two'"),
+        ({"student": {"path": "a/b", "layers": {"encoder.block": [0, True]}}}, r"student\.layers must hold names of stacks"),
+        ({"student": {"path": "a/b", "layers": {0: [1]}}}, r"student\.layers must hold names of stacks, .* not 0: \[1\]"),
+        ({"student": {"layers": {"encoder.block": 1}}}, r"needs student\.path or student\.initialisation=teacher"),
         ({"debiasing": {"method": "product_of_expert"}}, "product_of_experts"),
         ({"debiasing": {"method": "product_of_experts"}}, r"debiasing\.bias_model is missing, which product_of_experts needs"),
         ({"debiasing": {"bias_model": {"kind": "mean_colours"}}}, "erm has no use for one"),

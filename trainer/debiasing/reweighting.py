@@ -1,9 +1,8 @@
 """Example reweighting by a bias-only model.
 
-Clark, Yatskar & Zettlemoyer 2019, "Don't Take the Easy Way Out" (Reweight); Schuster et al. 2019, "Towards Debiasing Fact
-Verification Models": ℓ_i = w_i·CE(z_i, y_i) with w_i = 1 − e^{b_{i,y_i}}, b the bias-only log-probabilities. It is the debiased focal
-loss with γ = 1. Clark et al. divide by the weights' sum over a batch; here that is their mean over the training set, because a sum over
-a micro-batch would make the gradient depend on how a step is split.
+Clark, Yatskar & Zettlemoyer 2019, "Don't Take the Easy Way Out" (Reweight): ℓ_i = w_i·CE(z_i, y_i) with w_i = 1 − e^{b_{i,y_i}}, b the
+bias-only log-probabilities. It is the debiased focal loss with γ = 1. Clark et al. divide by the weights' sum over a batch; here that is
+their mean over the training set, because a sum over a micro-batch would make the gradient depend on how a step is split.
 """
 
 from __future__ import annotations

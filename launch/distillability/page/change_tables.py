@@ -1,15 +1,30 @@
-"""Tables of differences over paired seeds: distillability and contribution, groups, remedies, and what debiasing does against ERM."""
+"""Tables of differences over paired seeds: distillability and contribution, remedies, and what debiasing does against ERM."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, Metric
-from evenhand.launch.distillability.grid import ERM, Remedy
+from evenhand.launch.distillability.grid import Remedy
 from evenhand.launch.distillability.models import NO_REMEDY, TEACHER
 from evenhand.launch.distillability.page.comparisons import DEBIASED, KINDS, REMEDY, TEACHER_ADDS, Comparisons, Judged
-from evenhand.launch.distillability.page.measured_task import VARIANTS, MeasuredTask, Pair, Trained
-from evenhand.launch.distillability.page.points import PAIR, TESTED, average, change, method_label, pair_cells, tested
+from evenhand.launch.distillability.page.debiasing import (
+    Debiasing,
+    debiasing_metrics,
+    debiasing_of,
+    debiasing_places,
+)
+from evenhand.launch.distillability.page.measured_task import MeasuredTask, Pair, Trained
+from evenhand.launch.distillability.page.points import (
+    PAIR,
+    TESTED,
+    bold_change,
+    method_label,
+    near_chance_mark,
+    pair_cells,
+    points,
+    tested,
+)
 from evenhand.launch.page_text import ABSENT, listed, plural, table
 from evenhand.model_cards.escaping import markdown
 
@@ -56,8 +71,10 @@ def folded(title: str, body: Sequence[str]) -> list[str]:
 def _change_row(comparisons: Comparisons, pair: Pair, metric: Metric, own: bool = True) -> list[str]:
     task = comparisons.task
     judged = [comparisons.get(kind, pair, metric) for kind in (DISTILLABILITY, CONTRIBUTION)]
-    places = (task.teacher_of(pair), task.alone_of(pair), pair) if own else ()
-    numbers = [_average(task, place, metric) for place in places]
+    numbers = []
+    if own:
+        others = zip((task.teacher_of(pair), task.alone_of(pair)), judged, strict=True)
+        numbers = [*(_reference(task, place, one) for place, one in others), _model(task, pair, judged)]
     return [*pair_cells(task, pair), _seeds(judged), *numbers, *tested(judged[0]), *tested(judged[1])]
 
 
@@ -65,40 +82,6 @@ def _seeds(judged: Sequence[Judged | None]) -> str:
     """Paired seeds: one number where both comparisons have as many."""
     counts = [one.effect.n if one else 0 for one in judged]
     return str(counts[0]) if len(set(counts)) == 1 else " / ".join(map(str, counts))
-
-
-def group_lines(comparisons: Comparisons) -> list[str]:
-    """How the accuracy of every group (bias type) changes, the mean over pairs of sizes."""
-    task = comparisons.task
-    lines = ["### Group by group", ""]
-    if not task.group_metrics:
-        return []
-    several = len({(pair.teacher, pair.student) for pair in task.pairs}) > 1
-    pooled = ", the mean over pairs of sizes" if several else ""
-    lines += [f"Change of each group's accuracy in points{pooled}; bold: p (Holm, over the table) below 0.05.", ""]
-    splits = list(task.splits.items())
-    for name, split in splits:
-        groups = [metric.group for metric in task.groups_of_split(name)]
-        of_group = {group["group"]: group for group in split["groups"]}
-        for kind in (DISTILLABILITY, CONTRIBUTION):
-            rows = []
-            for (method, variant), found in comparisons.of_groups(kind, name).items():
-                how = VARIANTS[variant] if task.is_debiased(method) else ABSENT
-                rows.append([method_label(task, method), how, *(_bold(found[group]) for group in groups)])
-            header = ["method", "student", *(_group_heading(of_group[group]) for group in groups)]
-            title = f"{markdown(name)}: {kind} ({KINDS[kind]})"
-            body = table(header, rows, text_columns=2)
-            lines += [f"**{title}**", "", *body] if kind == DISTILLABILITY else folded(title, body)
-    return lines
-
-
-def _group_heading(group: dict) -> str:
-    side = {True: ", aligned", False: ", conflicting", None: ""}[group["aligned"]]
-    return f"{markdown(group['group'])}{side} (n = {group['n']:,})"
-
-
-def _bold(judged: Judged) -> str:
-    return f"**{change(judged)}**" if judged.holds else change(judged)
 
 
 def remedy_lines(comparisons: Comparisons) -> list[str]:
@@ -154,17 +137,33 @@ def _remedy_rows(comparisons: Comparisons, pairs: Sequence[Pair], metric: Metric
     for pair in pairs:
         kinds = [REMEDY, *([TEACHER_ADDS] if alone else []), DISTILLABILITY]
         judged = {kind: comparisons.get(kind, pair, metric) for kind in kinds}
-        f_t, without, own = (_average(task, place, metric) for place in (task.teacher_of(pair), pair.without, pair))
-        adds = [_average(task, task.alone_with(pair), metric), *tested(judged[TEACHER_ADDS])] if alone else []
+        f_t = _reference(task, task.teacher_of(pair), judged[DISTILLABILITY])
+        without, own = _reference(task, pair.without, judged[REMEDY]), _model(task, pair, list(judged.values()))
+        adds = []
+        if alone:
+            other = task.alone_with(pair)
+            adds = [_reference(task, other, judged[TEACHER_ADDS]) if other else ABSENT, *tested(judged[TEACHER_ADDS])]
         yield [
             _compared(task, metric), *pair_cells(task, pair), _seeds(list(judged.values())), f_t, without, own,
             *tested(judged[REMEDY]), *adds, *tested(judged[DISTILLABILITY]),
         ]  # fmt: skip
 
 
-def _average(task: MeasuredTask, place: Trained | Pair, metric: Metric) -> str:
-    """Of what is subtracted in the same row, not of the signed number."""
-    return average(metric.values(task.table(place).get(metric.key, {})))
+def _reference(task: MeasuredTask, place: Trained | Pair, judged: Judged | None) -> str:
+    """Mean of what is subtracted, over the seeds of the difference beside it."""
+    if judged is None or not judged.effect.n:
+        return ABSENT
+    return f"{points(judged.effect.reference)}{near_chance_mark(task, place, judged.effect.differences)}"
+
+
+def _model(task: MeasuredTask, place: Trained | Pair, judged: Sequence[Judged | None]) -> str:
+    """Mean of what it is subtracted from; one number where it is the same in all comparisons beside it."""
+    numbers = [
+        f"{points(one.effect.model)}{near_chance_mark(task, place, one.effect.differences)}"
+        for one in judged
+        if one is not None and one.effect.n
+    ]
+    return " / ".join(dict.fromkeys(numbers)) or ABSENT
 
 
 def _impossible(task: MeasuredTask, pairs: Sequence[Pair]) -> list[Pair]:
@@ -175,27 +174,48 @@ def _impossible(task: MeasuredTask, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def debiasing_lines(comparisons: Comparisons) -> list[str]:
-    """Whether each method lowers the spurious gap at all against ERM: in teachers and in students alone; of a method of the distillation alone in
-    distilled students, against the same distillation without it."""
+    """Whether each method debiases at all, against ERM: in teachers and in students alone; of a method of the distillation alone in distilled
+    students, against the same distillation without it."""
     task = comparisons.task
-    places = [place for place in task.trained if task.is_debiased(place.method)]
-    places += [pair for pair in task.pairs if task.acts_on_distillation(pair.method)]
-    if not places:
+    found = {place: debiasing_of(comparisons, place) for place in debiasing_places(task)}
+    if not found:
         return []
-    metric = task.gap or task.worst_group
-    rows = [_debiasing_row(comparisons, place, metric) for place in places]
-    header = ["method", "model", "size", "seeds", "by ERM", "with the method", KINDS[DEBIASED], *TESTED]
-    lines = ["### Does debiasing work, against ERM?", ""]
-    return [*lines, f"{_compared(task, metric)}:", "", *table(header, rows, text_columns=3)]
+    metrics = debiasing_metrics(task)
+    titles = [_compared(task, metric) for metric in metrics.values()]
+    wanted = (
+        "A method debiases where the spurious gap falls and the accuracy on bias-conflicting examples rises: a gap closes as well where a model only gets worse "
+        "on aligned ones."
+        if task.gap
+        else "A method debiases where the accuracy of the worst group rises."
+    )
+    lead = f"{wanted} Differences ({KINDS[DEBIASED]}) in points; bold: p (Holm) below 0.05."
+    rows = [_debiasing_row(task, place, one) for place, one in found.items()]
+    header = ["method", "model", "size", "seeds", *titles, "what the method does"]
+    lines = ["### Does debiasing work, against ERM?", "", lead, "", *table(header, rows, text_columns=3)]
+    header = [*header[:4], "by ERM", "with the method", KINDS[DEBIASED], *TESTED]
+    for title, name in zip(titles, metrics, strict=True):
+        rows = [_debiasing_numbers(task, place, one, name) for place, one in found.items()]
+        lines += folded(title, table(header, rows, text_columns=3))
+    return lines
 
 
-def _debiasing_row(comparisons: Comparisons, place: Trained | Pair, metric: Metric) -> list[str]:
-    task, judged = comparisons.task, comparisons.get(DEBIASED, place, metric)
+def _debiasing_row(task: MeasuredTask, place: Trained | Pair, found: Debiasing) -> list[str]:
+    judged = list(found.judged.values())
+    mark = max(near_chance_mark(task, one, judged[0].effect.differences) for one in found.models[0])
+    what = f"{found.case}{' (not after Holm)' * found.taken_back}"
+    return [*_debiased_model(task, place), f"{_seeds(judged)}{mark}", *map(bold_change, judged), what]
+
+
+def _debiasing_numbers(task: MeasuredTask, place: Trained | Pair, found: Debiasing, name: str) -> list[str]:
+    judged, ((own, plain),) = found.judged[name], found.models
+    numbers = [_reference(task, plain, judged), _model(task, own, [judged])]
+    return [*_debiased_model(task, place), _seeds([judged]), *numbers, *tested(judged)]
+
+
+def _debiased_model(task: MeasuredTask, place: Trained | Pair) -> list[str]:
+    """Three cells: method, kind of model and size."""
     if isinstance(place, Pair):
-        plain = task.plain_of(place)
         what, size = "distilled student", f"{markdown(place.teacher)} → {markdown(place.student)}"
     else:
-        plain = place._replace(method=ERM)
         what, size = "teacher" if place.role == TEACHER else "student alone", str(markdown(place.size))
-    numbers = [_average(task, plain, metric), _average(task, place, metric)]
-    return [method_label(task, place.method), what, size, _seeds([judged]), *numbers, *tested(judged)]
+    return [method_label(task, place.method), what, size]

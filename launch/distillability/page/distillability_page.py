@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evenhand.launch.distillability.page.change_tables import change_lines, debiasing_lines, group_lines, remedy_lines
+from evenhand.launch.distillability.page.change_tables import change_lines, debiasing_lines, remedy_lines
+from evenhand.launch.distillability.page.group_tables import group_lines
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
 from evenhand.launch.distillability.page.model_tables import distilled_lines, drop_lines, trained_lines
 from evenhand.launch.distillability.page.opening import opening_lines, reading_lines, task_opening

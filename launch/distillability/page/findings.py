@@ -21,13 +21,14 @@ from evenhand.evaluation.distillability_findings import (
 )
 from evenhand.evaluation.distillability_rule import CANNOT_TELL
 from evenhand.evaluation.paired_seeds import CONFIDENCE, detectable_in_errors
-from evenhand.launch.distillability.page.inside import CKA, MEASURES, Inside, deciding, depth_finding
+from evenhand.launch.distillability.page.inside import CKA, CONTROLS, MEASURES, Inside, deciding, depth_finding
 from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, MeasuredTask, Pair, Trained
 from evenhand.launch.page_text import listed
 
 PERCENTAGE_POINTS = "points"
 MATTERS = f"{MARGIN:g} point or more"
 """The smallest change that matters, in words."""
+DEEPER = "middle_and_late_layers"
 _CLAIMS = {
     "undermined_plain": "Distillation undermines debiasing: a plain student is less robust than the debiased teacher that it is distilled from",
     "undermined_same": "It does so even where the student is debiased too: it is less robust than its debiased teacher",
@@ -36,7 +37,7 @@ _CLAIMS = {
     "stable_while_groups_move": f"Robustness stays stable overall, with no change of {MATTERS}, while single groups (bias types) move",
     "same_scale_best": "Pairs of the same scale transfer best",
     "larger_teacher_not_always_better": f"A larger teacher is not always better: with some method and student it brings no gain of {MATTERS}",
-    "middle_and_late_layers": "Teacher and student diverge in middle and late layers",
+    DEEPER: "Teacher and student diverge in middle and late layers",
 }
 
 
@@ -169,14 +170,17 @@ def _groups_finding(task: MeasuredTask, pairs: Sequence[Pair]) -> TaskFinding:
 
 
 def _depth_finding(insides: Sequence[Inside], looked: int) -> TaskFinding:
-    judged = {title: depth_finding(insides, measure) for measure, title in MEASURES.items()}
+    judged = {}
+    for measure, title in MEASURES.items():
+        judged[title] = depth_finding(insides, measure)
+        if judged[title].n:
+            judged |= {f"{title}, {words}": depth_finding(insides, measure, on) for on, words in CONTROLS.items()}
     there = [inside.pair for inside, _ in deciding(insides, CKA)]
     note = ""
     if there and len(there) < len(insides):
         sizes = dict.fromkeys(f"{pair.teacher} → {pair.student}" for pair in there)
         note = f"those of {listed(list(sizes))}; the others have fewer than three mapped layers, so no early third"
-    key = "middle_and_late_layers"
-    return TaskFinding(key, _CLAIMS[key], judged, len(there), looked, "of the measure", note)
+    return TaskFinding(DEEPER, _CLAIMS[DEEPER], judged, len(there), looked, "of the measure", note)
 
 
 def _remedy_findings(task: MeasuredTask, remedy: str) -> Iterator[TaskFinding]:

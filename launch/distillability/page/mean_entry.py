@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evenhand.evaluation.distillability import seed_mean
+from evenhand.launch.distillability.page.own_numbers import (
+    CORRELATION,
+    CORRELATION_DIFFERENCE,
+    SHARE,
+    SHARE_DIFFERENCE,
+    Bounds,
+    own_mean,
+)
 
 SIDES = ("aligned", "conflicting", "difference")
+_CKA = dict.fromkeys(SIDES, CORRELATION) | {"difference": CORRELATION_DIFFERENCE}
+_ATTENTION = dict.fromkeys(SIDES, SHARE) | {"difference": SHARE_DIFFERENCE}
 _ENDS = ("values", "low", "high")
 DEPTHS = ("all", "early", "middle", "late")
 
@@ -20,8 +29,8 @@ def mean_entry(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     first = found[0]["similarity"]
     similarity = {key: first[key] for key in ("teacher_layers", "student_layers")}
-    similarity |= {side: _table([one["similarity"][side] for one in found]) for side in SIDES}
-    similarity["by_depth"] = _by_depth([one["similarity"]["by_depth"] for one in found])
+    similarity |= {side: _table([one["similarity"][side] for one in found], _CKA[side]) for side in SIDES}
+    similarity["by_depth"] = _by_depth([one["similarity"]["by_depth"] for one in found], _CKA)
     attention = [one["attention"]["kinds"] for one in found if one.get("attention")]
     kinds = {kind: _kind([one[kind] for one in attention]) for kind in (attention[0] if attention else ())}
     comparison = {
@@ -40,7 +49,7 @@ def _kind(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "teacher_layer": pair["teacher_layer"],
             "student_layer": pair["student_layer"],
             **{
-                side: _number([one["best_matched_heads"][place][side] for one in tables])[0]
+                side: _number([one["best_matched_heads"][place][side] for one in tables], SHARE)[0]
                 for side in ("aligned", "conflicting")
             },
         }
@@ -49,32 +58,32 @@ def _kind(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "teacher_layers": first["teacher_layers"],
         "student_layers": first["student_layers"],
-        **{side: _table([one[side] for one in tables]) for side in SIDES},
+        **{side: _table([one[side] for one in tables], _ATTENTION[side]) for side in SIDES},
         "best_matched_heads": heads,
-        "by_depth": _by_depth([one["by_depth"] for one in tables]),
+        "by_depth": _by_depth([one["by_depth"] for one in tables], _ATTENTION),
     }
 
 
-def _table(tables: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float | None]]]:
+def _table(tables: Sequence[Mapping[str, Any]], bounds: Bounds) -> dict[str, list[list[float | None]]]:
     """Place by place: mean and interval over seeds."""
     matrices = zip(*(table["values"] for table in tables), strict=True)
-    numbers = [[_number(values) for values in zip(*rows, strict=True)] for rows in matrices]
+    numbers = [[_number(values, bounds) for values in zip(*rows, strict=True)] for rows in matrices]
     return {end: [[number[place] for number in row] for row in numbers] for place, end in enumerate(_ENDS)}
 
 
-def _by_depth(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _by_depth(found: Sequence[Mapping[str, Any]], bounds: Mapping[str, Bounds]) -> dict[str, dict[str, Any]]:
     means: dict[str, dict[str, Any]] = {}
     for depth in DEPTHS:
         means[depth] = {}
         for side in SIDES:
             cells = [one[depth][side] for one in found]
-            value, *ends = _number([None if cell is None else cell["value"] for cell in cells])
+            value, *ends = _number([None if cell is None else cell["value"] for cell in cells], bounds[side])
             means[depth][side] = {"value": value, "confidence_interval": None if None in ends else ends}
     return means
 
 
-def _number(values: Sequence[float | None]) -> tuple[float | None, float | None, float | None]:
+def _number(values: Sequence[float | None], bounds: Bounds) -> tuple[float | None, float | None, float | None]:
     """Mean and ends of its interval over seeds."""
-    found = seed_mean(dict(enumerate(values)))
+    found = own_mean(dict(enumerate(values)), bounds)
     low, high = found["confidence_interval"] or (None, None)
     return found["value"], low, high

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from evenhand.launch.distillability.models import GridModel, all_models
+from evenhand.launch.distillability.models import NO_REMEDY, GridModel, all_models
 from evenhand.launch.distillability.page.comparisons import Comparisons
 from evenhand.launch.distillability.page.findings import TaskFinding, task_findings
 from evenhand.launch.distillability.page.inside import Inside, insides_of
@@ -37,7 +37,9 @@ class TaskPage:
     def of(cls, task: MeasuredTask) -> TaskPage:
         """All of it, from the reports."""
         insides = insides_of(task)
-        return cls(task, Comparisons(task), insides, task_findings(task, insides) if task.reports else [])
+        # a student that began with its teacher's weights says nothing of where the others come to differ
+        own = [inside for inside in insides if inside.pair.remedy == NO_REMEDY]
+        return cls(task, Comparisons(task), insides, task_findings(task, own) if task.reports else [])
 
 
 class MeasuredGrid:

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from evenhand.evaluation import EvaluationReport
 from evenhand.evaluation.distillability import Cell, Metric, by_metric, group_metrics_of
 from evenhand.evaluation.groups_result import INSIDE
+from evenhand.evaluation.packed_classes import unpack
 from evenhand.launch.distillability.grid import ERM, GridTask
 from evenhand.launch.distillability.models import ALONE, DISTILLED, NO_REMEDY, TEACHER, GridModel
 from evenhand.launch.distillability.results import GridResults
@@ -19,6 +22,12 @@ PLAIN, SAME = "plain", "same"
 ROLES = {TEACHER: "f_T", ALONE: "f_S"}
 FEWEST_OF_A_GROUP = 30
 """Examples. A worst group is a minimum: over groups of a few examples each it says more of chance than of the model."""
+NEAR_CHANCE = 0.25
+"""A model is near chance whose accuracy has gone less than this share of the way from chance to 100 %."""
+MARK = "†"
+"""Of such a model."""
+SIDES = {True: "aligned", False: "conflicting"}
+"""Of a group: whether the shortcut points to the right label in it."""
 
 
 class Trained(NamedTuple):
@@ -130,16 +139,35 @@ class MeasuredTask:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """Everything that is compared, by key: the scores of the splits, then the accuracy of each group."""
+        """Everything that is compared, by key: the scores of the splits, the accuracy of each group, and those of `sides`."""
         if self.example is None:
             return {}
         found = group_metrics_of({**self.example["model"], "splits": self.splits})
-        return {metric.key: metric for metric in found}
+        return {metric.key: metric for metric in (*found, *self.sides.values())}
 
     @cached_property
     def titles(self) -> dict[str, str]:
         """What each overall metric is called."""
-        return {score["key"]: score["name"] for score in self.example["model"]["scores"]} if self.example else {}
+        if self.example is None:
+            return {}
+        titles = {score["key"]: score["name"] for score in self.example["model"]["scores"]}
+        of_sides = {
+            metric.key: f"accuracy on {SIDES[side]} examples, {self.gap_split}" for side, metric in self.sides.items()
+        }
+        return titles | of_sides
+
+    @cached_property
+    def sides(self) -> dict[bool, Metric]:
+        """The two accuracies that the spurious gap is the difference of: on aligned (True) and on conflicting examples (False); empty where
+        there is no gap."""
+        if len(self.robust_keys) < 2:
+            return {}
+        return {side: Metric(f"{self.gap_split}_{word}_accuracy", "higher") for side, word in SIDES.items()}
+
+    @property
+    def ordinary(self) -> Metric | None:
+        """In-distribution accuracy, ``None`` where no split is like the training data."""
+        return self.metrics.get(f"{INSIDE}_accuracy")
 
     @cached_property
     def shifted(self) -> list[str]:
@@ -254,6 +282,10 @@ class MeasuredTask:
         """The student of ERM's teacher of the same sizes: the same distillation without any debiasing."""
         return Pair(ERM, pair.teacher, pair.student, PLAIN)
 
+    def by_erm(self, place: Trained | Pair) -> Trained | Pair:
+        """The same model without any debiasing, of a distilled student `plain_of`."""
+        return self.plain_of(place) if isinstance(place, Pair) else place._replace(method=ERM)
+
     def acts_on_distillation(self, method: str) -> bool:
         """Whether a method acts on the distillation alone, so that it has the teachers and students alone of ERM."""
         return self.results.grid.methods[method].distils
@@ -263,7 +295,11 @@ class MeasuredTask:
         if place not in self._tables:
             keys = self.places.get(place, {})
             results = {seed: _groups(self.reports[key])["model"] for seed, key in keys.items() if key in self.reports}
-            self._tables[place] = by_metric(results)
+            found = by_metric(results)
+            for side, metric in self.sides.items():
+                splits = {seed: one["splits"][self.gap_split] for seed, one in results.items()}
+                found[metric.key] = {seed: _accuracy_of_side(split["groups"], side) for seed, split in splits.items()}
+            self._tables[place] = found
         return self._tables[place]
 
     @cached_property
@@ -280,17 +316,42 @@ class MeasuredTask:
         label = self.results.grid.methods[pair.method].label
         return f"{label}, {VARIANTS[pair.variant]}" if self.is_debiased(pair.method) else label
 
+    @cached_property
+    def chance(self) -> float | None:
+        """Accuracy in percent of giving the most frequent label of the test split always; ``None`` where no split is like the training data."""
+        split = self.splits.get(INSIDE)
+        if split is None:
+            return None
+        counts = np.bincount(unpack(split["predictions"]["labels"], len(split["labels"])))
+        return 100 * float(counts.max() / counts.sum())
+
+    @property
+    def least_accuracy(self) -> float | None:
+        """Percent, on the test split: a model below it is near chance."""
+        return None if self.chance is None else self.chance + NEAR_CHANCE * (100 - self.chance)
+
+    def near_chance(self, place: Trained | Pair) -> dict[int, float]:
+        """In-distribution accuracy by seed of the models that hardly do their task: a difference from one of them says more of its failure than of
+        what it is compared with."""
+        if self.least_accuracy is None or self.ordinary is None:
+            return {}
+        found = self.ordinary.values(self.table(place).get(self.ordinary.key, {}))
+        return {seed: value for seed, value in found.items() if value < self.least_accuracy}
+
     def seeds_text(self, place: Trained | Pair) -> str:
-        """How many, and what is missing: ``5``, ``3 of 5 (1 failed, 1 not run yet)``."""
+        """How many, and what is missing or near chance: ``5``, ``3 of 5 (1 failed, 1 not run yet)``, ``5 (1 near chance †)``."""
         keys = self.places.get(place, {}).values()
         there, failed = sum(key in self.reports for key in keys), sum(key in self.failed for key in keys)
         parts = [f"{failed} failed"] if failed else []
         parts += [f"{len(keys) - there - failed} not run yet"] if len(keys) > there + failed else []
-        return f"{there} of {len(keys)} ({', '.join(parts)})" if parts else str(there)
+        number = f"{there} of {len(keys)}" if parts else str(there)
+        parts += [f"{len(near)} near chance {MARK}"] if (near := self.near_chance(place)) else []
+        return f"{number} ({', '.join(parts)})" if parts else number
 
     def looked_inside(self) -> Iterator[tuple[Pair, dict[int, Mapping[str, Any]]]]:
-        """Distilled students with the entries of the measure ``internals`` by seed, those that compare layers with the teacher's."""
-        for pair in self.pairs:
+        """Distilled students with the entries of the measure ``internals`` by seed, those that compare layers with the teacher's; last those that begin
+        with their teacher's weights."""
+        for pair in (*self.pairs, *self.remedied):
             there = {seed: key for seed, key in self.places[pair].items() if key in self.reports}
             found = {seed: entry for seed, key in there.items() if (entry := _inside(self.reports[key])) is not None}
             if found:
@@ -310,6 +371,12 @@ def place_of(model: GridModel) -> Trained | Pair:
 
 def _groups(report: EvaluationReport) -> Mapping[str, Any]:
     return report.measures["groups"][0]
+
+
+def _accuracy_of_side(groups: Iterable[Mapping[str, Any]], aligned: bool) -> float:
+    """Percent right of all examples of one side of a split that has both."""
+    chosen = [group for group in groups if group["aligned"] is aligned and group["n"]]
+    return math.fsum(group["n"] * group["accuracy"] for group in chosen) / sum(group["n"] for group in chosen)
 
 
 def _inside(report: EvaluationReport) -> Mapping[str, Any] | None:

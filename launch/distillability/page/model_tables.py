@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from evenhand.launch.distillability.models import TEACHER
 from evenhand.launch.distillability.page.measured_task import MeasuredTask, Trained
-from evenhand.launch.distillability.page.points import PAIR, average, method_label, over_seeds, pair_cells
+from evenhand.launch.distillability.page.points import (
+    PAIR,
+    average,
+    method_label,
+    near_chance_mark,
+    over_seeds,
+    pair_cells,
+)
 from evenhand.launch.page_text import table
 from evenhand.model_cards.escaping import markdown
 
@@ -22,7 +29,7 @@ def trained_lines(task: MeasuredTask) -> list[str]:
 
 def _trained_row(task: MeasuredTask, place: Trained) -> list[str]:
     found = task.table(place)
-    numbers = [over_seeds(found.get(metric.key, {})) for metric in task.shown]
+    numbers = [over_seeds(found.get(metric.key, {}), metric) for metric in task.shown]
     return [method_label(task, place.method), str(markdown(place.size)), task.seeds_text(place), *numbers]
 
 
@@ -32,7 +39,7 @@ def distilled_lines(task: MeasuredTask) -> list[str]:
     rows = []
     for pair in task.pairs:
         found = task.table(pair)
-        numbers = [over_seeds(found.get(metric.key, {})) for metric in task.shown]
+        numbers = [over_seeds(found.get(metric.key, {}), metric) for metric in task.shown]
         rows.append([*pair_cells(task, pair), task.seeds_text(pair), *numbers])
     return ["### Distilled students, g", "", *table([*PAIR, "seeds", *titles], rows, text_columns=3)]
 
@@ -48,9 +55,18 @@ def drop_lines(task: MeasuredTask) -> list[str]:
         header = [f"{what}, {name}" for what in ("ID", "OOD", "ID − OOD") for name in ("f_T", "f_S", "g")]
         rows = []
         for pair in task.pairs:
-            sides = [task.table(place) for place in (task.teacher_of(pair), task.alone_of(pair), pair)]
-            numbers = [average(side.get(metric.key, {})) for metric in (inside, outside) for side in sides]
-            falls = [over_seeds(side.get(drop.key, {})) for side in sides]
+            places = task.teacher_of(pair), task.alone_of(pair), pair
+            sides = [task.table(place) for place in places]
+            marks = [
+                near_chance_mark(task, place, found.get(inside.key, {}))
+                for place, found in zip(places, sides, strict=True)
+            ]
+            numbers = [
+                average(side.get(metric.key, {})) + mark
+                for metric in (inside, outside)
+                for side, mark in zip(sides, marks, strict=True)
+            ]
+            falls = [over_seeds(side.get(drop.key, {}), drop) for side in sides]
             rows.append([*pair_cells(task, pair), *numbers, *falls])
         name = markdown(task.titles[drop.key])
         lines += [f"{name}, means over seeds:", "", *table([*PAIR, *header], rows, text_columns=3)]

@@ -9,10 +9,19 @@ from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY
 from evenhand.evaluation.distillability_findings import MARGIN
 from evenhand.evaluation.groups_result import INSIDE
 from evenhand.evaluation.verdict import RULE
-from evenhand.launch.distillability.models import DISTILLED, TEACHER, GridModel
+from evenhand.launch.distillability.models import DISTILLED, NO_REMEDY, TEACHER, GridModel
 from evenhand.launch.distillability.page.findings import MATTERS
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
-from evenhand.launch.distillability.page.measured_task import FEWEST_OF_A_GROUP, MeasuredTask
+from evenhand.launch.distillability.page.measured_task import (
+    FEWEST_OF_A_GROUP,
+    MARK,
+    NEAR_CHANCE,
+    ROLES,
+    MeasuredTask,
+    Pair,
+    Trained,
+)
+from evenhand.launch.distillability.page.points import method_label, points
 from evenhand.launch.page_environments import environment_lines
 from evenhand.launch.page_text import listed, plural, table
 from evenhand.launch.results_tables import number
@@ -69,8 +78,13 @@ def reading_lines(measured: MeasuredGrid) -> list[str]:
         "teachers and students of ERM.",
         "- The *worst group* is the lowest accuracy of any group, the *spurious gap* accuracy on bias-aligned less that on bias-conflicting examples; its "
         "differences, and the models' numbers beside them, are of distances from 0, so a difference below 0 is better. ID is the test split, OOD a shifted one.",
+        "- A model's own number beside a difference is the mean over the seeds of that difference; in tables of own numbers it is the mean over all seeds that were "
+        "measured. Intervals of own numbers are cut at what the number can be.",
+        f"- {MARK} marks models *near chance*: chance is what always giving the most frequent label of the test split would get right, and a model is near it whose "
+        f"accuracy there has gone less than {100 * NEAR_CHANCE:.0f} % of the way from chance to 100 %. A difference from such a model says more of its "
+        "failure than of the other model.",
         f"- Models are paired by seed: {_pairing(measured)} Seeds are the unit; intervals are Student's t at 95 % over seeds, and "
-        f"say what would hold for other trainings on these data and these test examples. {RULE}",
+        f"say what would hold for other trainings on these data and these test examples. {RULE} One seed is too few to tell.",
         "- p (Holm) in the tables is corrected over all comparisons of a task's page in one metric, each metric apart; a verdict that the correction takes back "
         "says so. Of groups, over the methods and groups of a split.",
         "- *Detectable* is the true difference that a comparison would have found with 80 % power at the level of 5 %, given the spread that was seen; in "
@@ -110,8 +124,9 @@ def _rule_lines() -> list[str]:
         f"- Three findings are told otherwise. *Stable while groups move*: the interval of the overall gain lies within ± {margin}, and a group's mean gain is {margin} or more "
         f"up or down with p (Holm, over the groups) below 0.05; contradicted where the overall interval lies beyond ± {margin}, or all groups' intervals (Bonferroni) lie "
         f"within. *A larger teacher is not always better*: in one pair of teachers the interval of its gain (Bonferroni, over the pairs) lies below {margin}; contradicted "
-        f"where in all pairs it lies above 0 and the mean is at least {margin}. *Middle and late layers*: the interval of their mean less the early ones' lies above 0; "
-        "contradicted where it lies below.",
+        f"where in all pairs it lies above 0 and the mean is at least {margin}. *Middle and late layers*: on conflicting examples the interval of their mean less the early ones' lies above "
+        "0; contradicted where it lies below. Beside it stands the same on aligned examples, as layers may differ more with depth whatever they are shown: it is "
+        "specific to conflicting examples where the interval of the one number less the other lies above 0.",
         "- The worst group decides; what other metrics say stands beside it, uncorrected. Each finding is corrected by Holm over the tasks that were asked, those "
         "that cannot tell included, and over nothing else; *not after Holm* marks what that takes back. Findings on debiasing are judged on all methods that debias a "
         "teacher, whether or not they did.",
@@ -147,7 +162,7 @@ def task_opening(task: MeasuredTask) -> list[str]:
     """Title, question, data, models, what failed and what is missing."""
     settings = task.settings
     lines = [f"## {markdown(settings.label)}", "", str(markdown(settings.question)), ""]
-    facts = [*_data_lines(task), *_size_lines(task), *_state_lines(task)]
+    facts = [*_data_lines(task), *_size_lines(task), *_state_lines(task), *_near_chance_lines(task)]
     return [*lines, *facts, ""] if facts else lines
 
 
@@ -217,3 +232,25 @@ def _state_lines(task: MeasuredTask) -> list[str]:
             f"- **Not run yet**: {len(task.missing)} {roles}, of seeds {listed([str(seed) for seed in seeds])}."
         )
     return lines
+
+
+def _near_chance_lines(task: MeasuredTask) -> list[str]:
+    """Models that hardly do the task, with their accuracy."""
+    parts = []
+    for place in task.places:
+        if near := task.near_chance(place):
+            found = [f"seed {seed}: {points(value)} %" for seed, value in near.items()]
+            parts.append(f"{_model_named(task, place)} ({', '.join(found)})")
+    if not parts:
+        return []
+    rule = (
+        f"chance is {points(task.chance)} % of {INSIDE}, and a model is near it below {points(task.least_accuracy)} %"
+    )
+    return [f"- **Near chance** {MARK} ({rule}): {'; '.join(parts)}."]
+
+
+def _model_named(task: MeasuredTask, place: Trained | Pair) -> str:
+    remedy = "" if place.remedy == NO_REMEDY else f" with “{markdown(task.results.grid.remedies[place.remedy].label)}”"
+    if isinstance(place, Pair):
+        return f"g {markdown(task.cell_name(place))}, {markdown(place.teacher)} → {markdown(place.student)}{remedy}"
+    return f"{ROLES[place.role]} {method_label(task, place.method)}, {markdown(place.size)}{remedy}"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, Metric
 from evenhand.launch.distillability.grid import ERM
+from evenhand.launch.distillability.models import NO_REMEDY
 from evenhand.launch.distillability.page.comparisons import Comparisons
 from evenhand.launch.distillability.page.inside import Inside
-from evenhand.launch.distillability.page.measured_task import PLAIN, SAME, VARIANTS, MeasuredTask, Pair, Trained
+from evenhand.launch.distillability.page.measured_task import MARK, PLAIN, SAME, VARIANTS, MeasuredTask, Pair, Trained
 from evenhand.launch.page_folder import shown_picture
 from evenhand.launch.page_text import plural
 from evenhand.model_cards.escaping import markdown
@@ -43,7 +44,9 @@ def transfer_pictures(comparisons: Comparisons, folder: Path) -> list[str]:
         if transfer.drawn:
             name = f"{comparisons.task.name}_{_metric_name(comparisons.task, key)}_changes.png"
             draw_transfer_heat_figure(transfer, folder / name)
-            lines += shown_picture(name, transfer_heat_alt(transfer), TRANSFER_HEAT_CAPTION)
+            marked = any(cell.mark for cell in transfer.drawn)
+            caption = TRANSFER_HEAT_CAPTION + f" {MARK}: one of the two models is near chance in some seed." * marked
+            lines += shown_picture(name, transfer_heat_alt(transfer), caption)
     return lines
 
 
@@ -63,11 +66,13 @@ def _transfer_map(comparisons: Comparisons, metric: Metric) -> TransferMap:
 
 
 def _cell(comparisons: Comparisons, kind: str, pair: Pair, metric: Metric) -> TransferCell:
-    judged = comparisons.get(kind, pair, metric)
+    task, judged = comparisons.task, comparisons.get(kind, pair, metric)
     if judged is None or judged.effect.difference is None:
-        return TransferCell(None, note=_why_absent(comparisons.task, pair))
-    ends = judged.effect.confidence_interval
-    return TransferCell(judged.effect.difference, ends is not None and not ends[0] <= 0 <= ends[1])
+        return TransferCell(None, note=_why_absent(task, pair))
+    ends, seeds = judged.effect.confidence_interval, judged.effect.differences.keys()
+    models = pair, task.teacher_of(pair) if kind == DISTILLABILITY else task.alone_of(pair)
+    mark = MARK if any(seeds & task.near_chance(model).keys() for model in models) else ""
+    return TransferCell(judged.effect.difference, ends is not None and not ends[0] <= 0 <= ends[1], mark=mark)
 
 
 def _why_absent(task: MeasuredTask, pair: Pair) -> str:
@@ -125,10 +130,11 @@ def _values(task: MeasuredTask, place: Trained | Pair, metric: Metric) -> Sequen
 
 
 def inside_pictures(task: MeasuredTask, insides: Sequence[Inside], folder: Path) -> list[str]:
-    """CKA and attention divergence of the students of the largest teacher, means over seeds; those of others stand in results.json."""
-    largest = [inside for inside in insides if inside.pair.teacher == task.settings.teachers[-1]]
+    """CKA and attention divergence of the students of the largest teacher, without remedy, means over seeds; those of others stand in results.json."""
+    own = [inside for inside in insides if inside.pair.remedy == NO_REMEDY]
+    largest = [inside for inside in own if inside.pair.teacher == task.settings.teachers[-1]]
     lines = []
-    for inside in largest or insides:
+    for inside in largest or own:
         pair = inside.pair
         name = f"{task.name}_{pair.method}_{pair.teacher}_to_{pair.student}_{pair.variant}"
         lines += [f"**{markdown(task.cell_name(pair))}, {markdown(pair.teacher)} → {markdown(pair.student)}**", ""]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from evenhand.evaluation.distillability import BySeed, seed_mean
+from evenhand.evaluation.distillability import BySeed, Metric, seed_mean
 from evenhand.launch.distillability.page.comparisons import Judged
-from evenhand.launch.distillability.page.measured_task import VARIANTS, MeasuredTask, Pair
+from evenhand.launch.distillability.page.measured_task import MARK, VARIANTS, MeasuredTask, Pair, Trained
+from evenhand.launch.distillability.page.own_numbers import bounds_of, own_mean
 from evenhand.launch.page_text import ABSENT, interval, probability
 from evenhand.launch.results_tables import number
 from evenhand.model_cards.escaping import markdown
@@ -28,10 +29,20 @@ def _rounded(value: float, digits: int) -> float:
     return round(value, digits) + 0.0
 
 
-def over_seeds(by_seed: BySeed) -> str:
+def over_seeds(by_seed: BySeed, metric: Metric) -> str:
     """A model's own number: mean and interval over seeds."""
-    found = seed_mean(by_seed)
+    found = own_mean(by_seed, bounds_of(metric))
     return points(found["value"], found["confidence_interval"])
+
+
+def near_chance_mark(task: MeasuredTask, place: Trained | Pair, seeds: Iterable[int]) -> str:
+    """`MARK` behind a number that a model near chance has a part in.
+
+    Args:
+        task, place: whose number.
+        seeds: that it is a mean over.
+    """
+    return f"{_FIXED}{MARK}" if set(seeds) & task.near_chance(place).keys() else ""
 
 
 def average(by_seed: BySeed) -> str:
@@ -46,10 +57,17 @@ def change(judged: Judged | None) -> str:
     )
 
 
+def bold_change(judged: Judged) -> str:
+    """A difference with its interval, in bold where Holm's correction leaves it."""
+    return f"**{change(judged)}**" if judged.holds else change(judged)
+
+
 def judged_word(judged: Judged | None) -> str:
-    """The verdict: of one that Holm's correction takes back it says so; without one, the worst that is not excluded."""
+    """The verdict: of one that Holm's correction takes back it says so; without one, the worst that is not excluded; of one seed none."""
     if judged is None or judged.verdict is None:
         return ABSENT
+    if judged.effect.n < 2:
+        return "too few seeds".replace(" ", _FIXED)
     if judged.verdict in ("better", "worse"):
         return f"**{judged.verdict}**" + ("" if judged.holds is not False else " (not after Holm)".replace(" ", _FIXED))
     # on one line: a cell that breaks makes all rows of a long table higher

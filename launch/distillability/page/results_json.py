@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, METHOD, Metric, seed_mean
+from evenhand.evaluation.distillability import CONTRIBUTION, DISTILLABILITY, METHOD, Metric
 from evenhand.evaluation.paired_seeds import CONFIDENCE
 from evenhand.launch.distillability.models import GridModel
 from evenhand.launch.distillability.page.comparisons import KINDS, Judged
+from evenhand.launch.distillability.page.debiasing import Debiasing, pooled_debiasing
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
 from evenhand.launch.distillability.page.measured_task import MeasuredTask, Pair, Trained
 from evenhand.launch.distillability.page.over_tasks import OverTasks
+from evenhand.launch.distillability.page.own_numbers import bounds_of, own_mean
 
 SCHEMA, SCHEMA_VERSION = "evenhand-distillability-results", 1
 
@@ -26,7 +28,7 @@ def results_json(measured: MeasuredGrid, summary: list[str], pictures: list[str]
 
     Returns:
         ``schema`` and ``schema_version``, the study's facts, ``findings`` over tasks, and by task ``models`` (reports by hash, numbers over seeds),
-        ``comparisons`` (each with Holm's p-value and what could have been found), ``groups``, ``inside`` and ``findings``.
+        ``comparisons`` (each with Holm's p-value and what could have been found), ``groups``, ``debiasing`` (gains over all sizes), ``near_chance``, ``inside`` and ``findings``.
     """
     grid, results = measured.results.grid, measured.results
     return {
@@ -84,6 +86,8 @@ def _task(page: TaskPage) -> dict[str, Any]:
         "models": [_model(task, place) for place in task.places],
         "comparisons": list(_comparisons(page)),
         "groups": [*_groups(page, DISTILLABILITY), *_groups(page, CONTRIBUTION)],
+        "debiasing": [_debiasing(method, one) for method, one in pooled_debiasing(page).items()],
+        "near_chance": _near_chance(task),
         "inside": [inside.to_dict() for inside in page.insides],
         "findings": [finding.to_dict() for finding in page.findings],
     }
@@ -107,12 +111,12 @@ def _model(task: MeasuredTask, place: Trained | Pair) -> dict[str, Any]:
     return {
         **_place(place),
         "reports": {str(seed): task.reports[key].sha256 for seed, key in keys.items() if key in task.reports},
-        "numbers": {key: _mean(found[key]) for key in task.metrics if key in found},
+        "numbers": {key: _mean(found[key], metric) for key, metric in task.metrics.items() if key in found},
     }
 
 
-def _mean(by_seed: Mapping) -> dict[str, Any]:
-    found = seed_mean(by_seed)
+def _mean(by_seed: Mapping, metric: Metric) -> dict[str, Any]:
+    found = own_mean(by_seed, bounds_of(metric))
     return {key: found[key] for key in ("value", "confidence_interval", "values")}
 
 
@@ -131,6 +135,22 @@ def _groups(page: TaskPage, kind: str) -> Iterable[dict[str, Any]]:
         for (method, variant), found in page.comparisons.of_groups(kind, split).items():
             groups = {name: _judged(judged) for name, judged in found.items()}
             yield {"kind": kind, "split": split, "method": method, "variant": variant, "groups": groups}
+
+
+def _debiasing(method: str, found: Debiasing) -> dict[str, Any]:
+    """Of all sizes together; gains."""
+    numbers = {name: _judged(one) for name, one in found.judged.items()}
+    return {"method": method, "what": found.case, "not_after_holm": found.taken_back, "gains": numbers}
+
+
+def _near_chance(task: MeasuredTask) -> dict[str, Any]:
+    found = {place: task.near_chance(place) for place in task.places}
+    models = [
+        {**_place(place), "accuracy": {str(seed): value for seed, value in seeds.items()}}
+        for place, seeds in found.items()
+        if seeds
+    ]
+    return {"chance": task.chance, "below": task.least_accuracy, "models": models}
 
 
 def _judged(judged: Judged) -> dict[str, Any]:

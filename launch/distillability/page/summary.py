@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from evenhand.evaluation.distillability import DISTILLABILITY, Metric, with_holm
 from evenhand.evaluation.distillability_findings import Finding
 from evenhand.evaluation.distillability_rule import CANNOT_TELL, CONTRADICTS, NO_DIFFERENCE, SUPPORTS
-from evenhand.launch.distillability.models import TEACHER
-from evenhand.launch.distillability.page.comparisons import DEBIASED, Comparison, Judged, pooled_effect
-from evenhand.launch.distillability.page.findings import MATTERS, TaskFinding, detectable
-from evenhand.launch.distillability.page.inside import MEASURES
-from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
+from evenhand.launch.distillability.page.caveats import (
+    NOT_AFTER_HOLM,
+    debiasing_items,
+    near_chance_items,
+    remedy_items,
+)
+from evenhand.launch.distillability.page.findings import DEEPER, MATTERS, TaskFinding, detectable
+from evenhand.launch.distillability.page.inside import ALIGNED, CKA, CONTROLS, MEASURES, SPECIFIC
+from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
 from evenhand.launch.distillability.page.over_tasks import OverTasks
-from evenhand.launch.distillability.page.points import method_label, points
-from evenhand.launch.page_text import listed, plural
+from evenhand.launch.distillability.page.points import points
+from evenhand.launch.page_text import plural
 from evenhand.model_cards.escaping import markdown
 
 TITLE = "What the numbers say"
 _WITHIN = f"no difference of {MATTERS}"
 _WORDS = {SUPPORTS: "supported", CONTRADICTS: "contradicted", NO_DIFFERENCE: _WITHIN, CANNOT_TELL: "cannot be told"}
-NOT_AFTER_HOLM = "not after Holm"
 TOLD_IN_WORDS = ("stable_while_groups_move", "larger_teacher_not_always_better")
 """Findings that no one number decides."""
+_ON_ALIGNED = {
+    SUPPORTS: "on these they diverge too",
+    CANNOT_TELL: "on these it cannot be told",
+    CONTRADICTS: "on these early ones diverge more",
+}
 DIGITS = 2
 """Of means over all cells, which are more exact than the numbers of one."""
 _VERBS = {
@@ -35,8 +40,11 @@ _VERBS = {
 
 def summary_lines(measured: MeasuredGrid) -> list[str]:
     """The section ``What the numbers say``: what debiasing does against ERM, then each of the paper's findings, task by task."""
-    lines = [*_unfinished(measured), *_debiasing(measured)]
+    lines = [*_unfinished(measured), *near_chance_items(measured), *debiasing_items(measured)]
+    remedies = [key for key in measured.findings if key.startswith("remedy_")]
     for key in measured.findings:
+        if key in remedies[:1]:
+            lines += remedy_items(measured)
         lines += _finding(measured, key)
     return [f"## {TITLE}", "", *lines, ""]
 
@@ -55,70 +63,12 @@ def _unfinished(measured: MeasuredGrid) -> list[str]:
     return [f"- **Not finished**: of {counts['wanted']:,} models {' and '.join(parts)}. What follows is of the others."]
 
 
-def _debiasing(measured: MeasuredGrid) -> list[str]:
-    """Do the methods debias at all?"""
-    lines = [f"  - {sentence}" for page in measured.tasks.values() for sentence in _debiased(page)]
-    if not lines:
-        return []
-    return [
-        "- Does debiasing work at all, against ERM? In the teachers, before anything is distilled; a method of the distillation alone in distilled students, "
-        "against the same distillation without it. The mean over sizes, over paired seeds, corrected by Holm over the methods of a task:",
-        *lines,
-    ]
-
-
-def _debiased(page: TaskPage) -> Iterator[str]:
-    task = page.task
-    if not task.reports:
-        return
-    metric = task.gap or task.worst_group
-    kinds: dict[str, list[str]] = {}
-    for method, judged in _gains_over_erm(page, metric).items():
-        if judged.effect.difference is None:
-            kinds.setdefault("none", []).append(method_label(task, method))
-            continue
-        where = "distilled students, " if task.acts_on_distillation(method) else ""
-        kinds.setdefault(judged.verdict, []).append(f"{method_label(task, method)} ({where}{_gain(judged)})")
-    if not kinds:
-        return
-    what = "lower the spurious gap" if task.gap else "raise the worst group"
-    parts = {
-        "better": f"{what}: ",
-        "not distinguishable": f"**do not {what}**, as far as can be told: ",
-        "worse": f"**do the opposite** ({'raise the spurious gap' if task.gap else 'lower the worst group'}): ",
-        "none": "not measured: ",
-    }
-    told = [f"{words}{listed(kinds[kind])}" for kind, words in parts.items() if kind in kinds]
-    yield f"{markdown(task.settings.label)} ({markdown(task.titles[metric.key])}): {'; '.join(told)}."
-
-
-def _gains_over_erm(page: TaskPage, metric: Metric) -> dict[str, Judged]:
-    """By method: the gain of its teachers, or of the students distilled by it, over those of ERM, the mean over sizes."""
-    task = page.task
-    places = [place for place in task.trained if place.role == TEACHER and task.is_debiased(place.method)]
-    places += [pair for pair in task.pairs if task.acts_on_distillation(pair.method)]
-    rows: dict[str, list] = {}
-    for place in places:
-        rows.setdefault(place.method, []).append(page.comparisons.cells[Comparison(DEBIASED, place)][0])
-    raw = [pooled_effect(cells, metric, DISTILLABILITY) for cells in rows.values()]
-    return {
-        method: Judged(effect, before.detectable)
-        for method, effect, before in zip(rows, with_holm(raw), raw, strict=True)
-    }
-
-
-def _gain(judged: Judged) -> str:
-    effect = judged.effect
-    text = f"gain {points(effect.difference, effect.confidence_interval, signed=True)} points, n = {effect.n}"
-    text += "" if judged.alone is None else f", detectable {points(judged.alone)}"
-    return f"{text}, {NOT_AFTER_HOLM}" if judged.verdict != "not distinguishable" and judged.holds is False else text
-
-
 def _finding(measured: MeasuredGrid, key: str) -> list[str]:
     """One finding: what all tasks say, then each with its numbers."""
     over = measured.findings[key]
     labels = {name: str(markdown(page.task.settings.label)) for name, page in measured.tasks.items()}
-    lines = [f"- {markdown(over.claim)}: {_together(over)}."]
+    also = _specific_in(measured, over) if key == DEEPER else ""
+    lines = [f"- {markdown(over.claim)}: {_together(over)}{also}."]
     for name, page in measured.tasks.items():
         for finding in page.findings:
             if finding.key == key:
@@ -128,7 +78,37 @@ def _finding(measured: MeasuredGrid, key: str) -> list[str]:
 
 def _said(finding: TaskFinding) -> str:
     exact = _exactly(finding.decides, finding.key) if finding.decides else ""
-    return f"{_VERBS[finding.word]}{exact}"
+    return f"{_VERBS[finding.word]}{exact}{_specifically(finding)}"
+
+
+def _control(finding: TaskFinding, on: str) -> str:
+    """What the same number says on aligned examples, or on conflicting ones less that."""
+    found = finding.judged.get(f"{MEASURES[CKA]}, {CONTROLS[on]}")
+    return found.verdict if found else CANNOT_TELL
+
+
+def _specifically(finding: TaskFinding) -> str:
+    """Of layers that differ more with depth: whether they do so because of the conflict, or on aligned examples as well."""
+    if finding.key != DEEPER or finding.word != SUPPORTS:
+        return ""
+    if _control(finding, SPECIFIC) == SUPPORTS:
+        return f", more so on conflicting than on aligned examples ({_ON_ALIGNED[_control(finding, ALIGNED)]})"
+    if _control(finding, SPECIFIC) == CONTRADICTS:
+        return ", but less so on conflicting than on aligned examples, so it is not specific to conflicting ones"
+    return ", but whether it is specific to conflicting examples cannot be told"
+
+
+def _specific_in(measured: MeasuredGrid, over: OverTasks) -> str:
+    """In how many of the tasks that support the finding on depth it is specific to conflicting examples."""
+    controls = [
+        _control(one, SPECIFIC)
+        for name, page in measured.tasks.items()
+        for one in page.findings
+        if one.key == DEEPER and one.word == SUPPORTS and over.holds(name)
+    ]
+    if not controls:
+        return ""
+    return f"; where it is supported, more so on conflicting than on aligned examples in {controls.count(SUPPORTS)} of {len(controls)}"
 
 
 def _exactly(one: Finding, key: str) -> str:
@@ -161,7 +141,7 @@ def _together(over: OverTasks) -> str:
 def _numbers(finding: TaskFinding) -> str:
     """What the verdict rests on: the first number decides, others stand beside it."""
     parts = [_number(on, one, not place, finding.key) for place, (on, one) in enumerate(finding.judged.items())]
-    cells = plural(finding.wanted, "pair" if finding.key == "middle_and_late_layers" else "cell")
+    cells = plural(finding.wanted, "pair" if finding.key == DEEPER else "cell")
     over = f"{finding.used} of {cells}" if finding.used < finding.wanted else cells
     note = f" ({markdown(finding.note)})" if finding.note else ""
     return f"{'; '.join(parts)}; over {over}{note}"
@@ -171,13 +151,14 @@ def _number(on: str, one: Finding, decides: bool, key: str) -> str:
     word = _WITHIN if one.verdict == NO_DIFFERENCE else one.verdict
     said = "" if decides else f"{word}{_exactly(one, key)}, "
     reach = detectable(one)
-    of_depth = on in MEASURES.values()
+    of_depth = key == DEEPER
     digits = 3 if of_depth else DIGITS
     could = "" if reach is None else f", detectable {points(reach, digits=digits)}"
     if key in TOLD_IN_WORDS or (one.gain is None and one.reason):
         seeds = "" if " seed" in one.reason or not one.n else f", {plural(one.n, 'seed')}"
         return f"{markdown(on)}: {said}{_signs(one.reason)}{seeds}{could}"
-    what, unit = ("middle and late − early, on conflicting examples,", "") if of_depth else ("mean gain", " points")
+    what, unit = ("middle and late − early", "") if of_depth else ("mean gain", " points")
+    what += ", on conflicting examples," * (on in MEASURES.values())
     gain = points(one.gain, one.confidence_interval, True, digits)
     pairs = f", {plural(one.cells, 'pair')}" if of_depth else ""
     return f"{markdown(on)}: {said}{what} {gain}{unit}, {plural(one.n, 'seed')}{pairs}{could}"
