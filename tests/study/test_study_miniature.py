@@ -15,6 +15,7 @@ from scipy import stats
 
 from evenhand.launch.command import main
 from evenhand.launch.study.report_archive import read_archive
+from evenhand.model_cards.escaping import markdown
 from evenhand.model_cards.published_report import without_machine_paths
 
 ARMS = {
@@ -147,10 +148,10 @@ def test_a_student_of_a_cohort_has_a_card_and_can_be_published(finished, tmp_pat
 
 def test_each_section_has_its_table_with_every_arm_and_the_paper_s_numbers_beside(finished, text):
     for of_study in finished.results.study.sections:
-        assert of_study.question in section(text, of_study.title)
+        assert str(markdown(of_study.question)) in section(text, str(markdown(of_study.title)))
         if of_study.kind == "glue":
             continue
-        table = rows(section(text, of_study.title))[0]
+        table = rows(section(text, str(markdown(of_study.title))))[0]
         labels = [finished.results.study.arms[name].label for name in of_study.arms]
         named = [row[0].replace(" *(exploratory)*", "") for row in table[2:]]
         assert [name for name in named if "paper" not in name and name != "teacher"] == labels
@@ -207,7 +208,7 @@ def test_what_was_planted_stands_beside_what_was_measured(finished, text):
     table = rows(section(text, "What was planted"))[0]
     assert [head.split(", planted ")[1] for head in table[0][1:]] == ["+0.80"] * 2 + ["+0.40"] * 2 + ["+0.00"] * 2
     d = [seat(r)["tests"]["sent-weat6"]["effect_size"] for r in finished.results.reports["original"].values()]
-    (row,) = (row for row in table if row[0].startswith("original"))
+    (row,) = (row for row in table if row[0].startswith("original ("))
     assert row[1].startswith(f"{np.mean(d):+.3f}".replace("-", "−"))
 
 
