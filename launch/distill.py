@@ -37,11 +37,11 @@ from evenhand.trainer.batch_arithmetic import check_enough_sequences
 from evenhand.trainer.best_checkpoint import EarlyStopping
 from evenhand.trainer.corpus import Corpus, prepare_corpus, stream_corpus
 from evenhand.trainer.corpus_layout import cache_bytes_needed
-from evenhand.trainer.counterfactual_text import CounterfactualText
 from evenhand.trainer.documents import Documents
 from evenhand.trainer.expenditure import Expenditure
 from evenhand.trainer.run_split import RunSplit
 from evenhand.trainer.teacher import LoadedTeacher, check_widths
+from evenhand.trainer.training_text import TrainingText
 
 DEFAULT_TRAINING = {"report_to": [], "save_strategy": "epoch", "logging_steps": 50}
 
@@ -147,8 +147,7 @@ def prepare_teacher(recipe: Recipe, run: RunDirectory) -> str:
 
 def opened_sources(recipe: Recipe) -> list[Documents]:
     """A wrong path, or a cache that offline gives another revision than the recipe's, fails here, before anything is written."""
-    if recipe.corpus.cda_pairs_used:
-        CounterfactualText.of(recipe.corpus)
+    TrainingText.of(recipe.corpus)
     opened = [source.open(recipe.corpus.streaming) for source in recipe.corpus.sources]
     for source, documents in zip(recipe.corpus.sources, opened, strict=True):
         if source.hub and source.revision and not recipe.corpus.streaming:
@@ -213,12 +212,12 @@ def _cache_dir(recipe: Recipe, run: RunDirectory) -> Path:
 
 def input_hashes(recipe: Recipe, documents: list[Documents], teacher: LoadedTeacher, pairs: WordPairs | None) -> dict:
     """Hashes of what the recipe names by path, so that a run does not go on with other contents."""
-    of_cda = {"cda_pairs": WordPairs.load(recipe.corpus.cda_pairs).sha256} if recipe.corpus.cda_pairs_used else {}
+    used = {"cda_pairs": recipe.corpus.cda_pairs_used, "pair_share_pairs": bool(recipe.corpus.pair_share)}
     return {
         "teacher": weights_sha256(teacher.model),
         "corpus": None if recipe.corpus.streaming else [opened.sha256() for opened in documents],
         "pairs": pairs_sha256(recipe, pairs),
-        **of_cda,
+        **{name: WordPairs.load(getattr(recipe.corpus, name)).sha256 for name, is_used in used.items() if is_used},
     }
 
 

@@ -119,7 +119,7 @@ class Recipe:
 
     def to_dict(self) -> dict:
         """Plain values, every default filled in; without what was added to recipes later where it is not used (:data:`LATER_SECTIONS`,
-        ``corpus.cda``, two keys of ``teacher``), so that an earlier recipe, and the hash of it, are what they were."""
+        ``corpus.cda``, ``corpus.pair_share``, two keys of ``teacher``), so that an earlier recipe, and the hash of it, are what they were."""
         data = dataclasses.asdict(self)
         for name, section in LATER_SECTIONS.items():
             if getattr(self, name) == section():
@@ -129,6 +129,8 @@ class Recipe:
                 del data["teacher"][name]
         if not self.corpus.cda_pairs_used:
             del data["corpus"]["cda"], data["corpus"]["cda_pairs"]
+        if not self.corpus.pair_share:
+            del data["corpus"]["pair_share"], data["corpus"]["pair_share_pairs"]
         return data
 
     @property

@@ -80,6 +80,8 @@ def _files(recipe: Recipe, section: EvaluationSection) -> Iterator[Finding]:
             yield local_path(f"{name}.pairs", file)
     if recipe.corpus.cda_pairs_used and recipe.corpus.cda_pairs != "builtin":
         yield local_path("corpus.cda_pairs", recipe.corpus.cda_pairs)
+    if recipe.corpus.pair_share and recipe.corpus.pair_share_pairs != "builtin":
+        yield local_path("corpus.pair_share_pairs", recipe.corpus.pair_share_pairs)
     for stimuli in section.stimuli:
         if stimuli != "builtin":
             yield local_path("evaluation.stimuli", stimuli)

@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerBase
 from evenhand.trainer.corpus_layout import CorpusLayout
 from evenhand.trainer.corpus_settings import CorpusSettings
 from evenhand.trainer.corpus_sources import CorpusSource
-from evenhand.trainer.counterfactual_text import COUNTED, CounterfactualText
 from evenhand.trainer.documents import Documents
+from evenhand.trainer.pair_dense_text import LEFT_OUT
 from evenhand.trainer.sequences import SequenceRules
 from evenhand.trainer.token_shards import (
     SPLITS,
@@ -29,6 +29,10 @@ from evenhand.trainer.token_shards import (
     read_facts,
     token_features,
 )
+from evenhand.trainer.training_text import TrainingText
+
+COUNTED = ("documents", "sequences", "tokens", "cut", "dropped_short", "dropped_unknown")
+"""Names of what is counted of every corpus."""
 
 
 @dataclass
@@ -77,7 +81,7 @@ def prepare_corpus(
     if len(train) == 0:
         raise ValueError(
             f"The corpus gave no training sequence: {fates['documents']} documents chosen, {fates['dropped_short']} sequences "
-            f"dropped with 11 tokens or fewer, {fates['dropped_unknown']} mostly unknown. Check the paths, corpus.fraction and the tokenizer."
+            f"dropped with 11 tokens or fewer, {fates['dropped_unknown']} mostly unknown{_left_out(fates)}. Check the paths, corpus.fraction and the tokenizer."
         )
     report = _report(sources, layout.hashes, settings, fates, layout.key) | {"held_out_sequences": len(held_out)}
     return Corpus(train, held_out, torch.from_numpy(counts), report)
@@ -101,14 +105,14 @@ def stream_corpus(
         ValueError: no source, or no sequence. FileNotFoundError: a path does not exist.
     """
     opened = _opened(sources, streaming=True)
-    rules, other = SequenceRules(settings.max_length), CounterfactualText.of(settings)
+    rules, made = SequenceRules(settings.max_length), TrainingText.of(settings)
 
     def sequences(held_out: bool) -> Iterator[dict]:
         for source, text in _take_turns(opened):
             if settings.is_held_out(text) == held_out:
                 copies = settings.copies(text, source.weight)
-                if other is not None and not held_out and copies:
-                    text = other.augmented(text, Counter())
+                if copies and not held_out:
+                    text = made.of_document(text, Counter())
                 for _ in range(min(copies, 1) if held_out else copies):
                     yield from ({"input_ids": ids} for ids in rules.sequences(text, tokenizer, Counter()))
 
@@ -118,7 +122,9 @@ def stream_corpus(
         counts += np.bincount(row["input_ids"], minlength=len(counts))
         seen += 1
     if not seen:
-        raise ValueError("The corpus stream gave no training sequence; check the paths and corpus.fraction.")
+        raise ValueError(
+            "The corpus stream gave no training sequence; check the paths, corpus.fraction and corpus.pair_share."
+        )
     held_out = [row["input_ids"] for row in islice(sequences(True), held_out_sequences)] if settings.held_out else []
     features = token_features(len(tokenizer))
     train = datasets.IterableDataset.from_generator(sequences, features=features, gen_kwargs={"held_out": False})
@@ -127,7 +133,7 @@ def stream_corpus(
     report = _report(sources, hashes, settings, Counter(), None) | {
         "streaming": True,
         # not known before the stream has been read to its end
-        **dict.fromkeys(_counted(settings)),
+        **dict.fromkeys((*COUNTED, *made.counted)),
         "held_out_sequences": len(held_out),
         "token_counts_from_sequences": seen,
     }
@@ -153,22 +159,21 @@ def _take_turns(opened: Sequence[Documents]) -> Iterator[tuple[CorpusSource, str
                 yield entry[0], text
 
 
-def _counted(settings: CorpusSettings) -> tuple[str, ...]:
-    """Names of what is counted of the documents."""
-    counted = ("documents", "sequences", "tokens", "cut", "dropped_short", "dropped_unknown")
-    return (*counted, COUNTED) if settings.cda_pairs_used else counted
+def _left_out(fates: Counter) -> str:
+    lines = fates[LEFT_OUT]
+    return f", {lines} lines left out by corpus.pair_share" if lines else ""
 
 
 def _report(sources, hashes: list[str | None], settings: CorpusSettings, fates: Counter, key: str | None) -> dict:
-    other = CounterfactualText.of(settings)
+    made = TrainingText.of(settings)
     return {
         "sources": [
             {"path": source.label, "weight": source.weight, "sha256": digest}
             for source, digest in zip(sources, hashes, strict=True)
         ],
         **settings.choices(),
-        **(other.report() if other is not None else {}),
+        **made.report(),
         "streaming": False,
-        **{name: fates[name] for name in _counted(settings)},
+        **{name: fates[name] for name in (*COUNTED, *made.counted)},
         "content_sha256": key,
     }

@@ -25,6 +25,9 @@ class CorpusSettings:
             line of training text that holds a word of a pair is replaced by its counterfactual; ``two_sided``: it is kept, and its
             counterfactual added. Held-out text is never changed.
         cda_pairs: ``builtin`` (default) or a file, see :meth:`WordPairs.load`; without ``cda`` it has no part in anything.
+        pair_share: train only on lines of which at least this share of the words, from 0 to 1, is of a pair, see
+            :mod:`evenhand.trainer.pair_dense_text`. Held-out text is never chosen by it. Default 0: all lines.
+        pair_share_pairs: of which pairs, as ``cda_pairs``; without ``pair_share`` it has no part in anything.
 
     Raises:
         ValueError: a share outside its range, an unknown ``cda``.
@@ -36,12 +39,16 @@ class CorpusSettings:
     seed: int = 0
     cda: str = "none"
     cda_pairs: str = "builtin"
+    pair_share: float = 0.0
+    pair_share_pairs: str = "builtin"
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
             raise ValueError(f"corpus.fraction must be above 0 and at most 1, not {self.fraction}.")
         if not 0 <= self.held_out < 1:
             raise ValueError(f"corpus.held_out must be at least 0 and below 1, not {self.held_out}.")
+        if not 0 <= self.pair_share <= 1:
+            raise ValueError(f"corpus.pair_share must be at least 0 and at most 1, not {self.pair_share}.")
         SequenceRules(self.max_length)
         if self.cda not in CDA:
             raise ValueError(f"corpus.cda must be one of {', '.join(CDA)}, not {self.cda!r}.")
@@ -52,10 +59,13 @@ class CorpusSettings:
         return self.cda != "none"
 
     def choices(self) -> dict:
-        """The settings that decide which sequences come out, for the cache key and the report; of the augmentation only where there is one."""
+        """The settings that decide which sequences come out, for the cache key and the report; of the augmentation, and of the choice of
+        lines, only where there is one."""
         chosen = {name: getattr(self, name) for name in ("fraction", "held_out", "max_length", "seed")}
         if self.cda_pairs_used:
             chosen |= {"cda": self.cda, "cda_pairs": WordPairs.load(self.cda_pairs).sha256}
+        if self.pair_share:
+            chosen |= {"pair_share": self.pair_share, "pair_share_pairs": WordPairs.load(self.pair_share_pairs).sha256}
         return chosen
 
     def copies(self, text: str, weight: float) -> int:

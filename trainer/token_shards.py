@@ -27,9 +27,9 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from evenhand.trainer.corpus_settings import CorpusSettings
-from evenhand.trainer.counterfactual_text import CounterfactualText
 from evenhand.trainer.documents import Documents
 from evenhand.trainer.sequences import CHARACTERS_AT_ONCE, SequenceRules
+from evenhand.trainer.training_text import TrainingText
 
 SPLITS = ("train", "held_out")
 COUNTS_FILE, STATS_FILE = "token_counts.npz", "stats.json"
@@ -122,15 +122,14 @@ def make_shard(shard: Shard) -> None:
 
 def _write(shard: Shard, folder: Path) -> tuple[Counter, np.ndarray]:
     settings, size = shard.settings, len(shard.tokenizer)
-    rules, fates, other = SequenceRules(settings.max_length), Counter(), CounterfactualText.of(settings)
+    rules, fates, made = SequenceRules(settings.max_length), Counter(), TrainingText.of(settings)
     writers = {split: _SplitWriter(folder / f"{split}.arrow", size) for split in SPLITS}
     for block in _blocks(_chosen(shard)):
         ignored = Counter()
         held_out = [settings.is_held_out(text) for text, _ in block]
         counters = [ignored if held else fates for held in held_out]
         texts = [
-            text if held or other is None else other.augmented(text, fates)
-            for (text, _), held in zip(block, held_out, strict=True)
+            text if held else made.of_document(text, fates) for (text, _), held in zip(block, held_out, strict=True)
         ]
         found = rules.of_documents(texts, shard.tokenizer, counters)
         for (_, copies), held, sequences in zip(block, held_out, found, strict=True):

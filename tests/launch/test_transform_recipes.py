@@ -39,9 +39,13 @@ def test_a_recipe_without_them_is_what_it_was_and_has_the_hash_it_had():
     """The hash stands in reports and cards of students that were trained before there were these sections."""
     assert recipe_from_dict(MINIMAL | {"mixup": {"enabled": True}, "student": {"layers": 3}}).sha256 == HASH_OF_OLD
     recipe = load_recipe("minilm_cpu")
-    assert recipe.sha256 == load_recipe("minilm_cpu", ["corpus.cda_pairs=mine.txt"]).sha256
+    unused = ["corpus.cda_pairs=mine.txt", "corpus.pair_share_pairs=mine.txt"]
+    assert recipe.sha256 == load_recipe("minilm_cpu", unused).sha256
     data = recipe.to_dict()
-    assert not {"equalisation", "counterfactual"} & data.keys() and not {"cda", "cda_pairs"} & data["corpus"].keys()
+    assert (
+        not {"equalisation", "counterfactual"} & data.keys()
+        and not {"cda", "cda_pairs", "pair_share", "pair_share_pairs"} & data["corpus"].keys()
+    )
     assert list(data) == ["teacher", "student", "corpus", "objective", "mixup", "training", "evaluation", "publish"]
     corpus = ["fraction", "held_out", "max_length", "seed", "sources", "streaming", "workers", "cache_dir"]
     assert list(data["corpus"]) == corpus
@@ -62,12 +66,21 @@ def test_a_transform_that_is_off_decides_nothing_and_one_that_is_on_decides_the_
             ["corpus.cda=one_sided"],
             ["corpus.cda=two_sided"],
             ["corpus.cda=two_sided", "corpus.cda_pairs=mine.txt"],
+            ["corpus.pair_share=0.1"],
+            ["corpus.pair_share=0.1", "corpus.pair_share_pairs=mine.txt"],
         )
     ]
-    assert len({plain, *others}) == 10
+    assert len({plain, *others}) == 12
 
 
-@pytest.mark.parametrize("overrides", [*ARMS.values(), ["corpus.cda=two_sided", "corpus.cda_pairs=mine.txt"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *ARMS.values(),
+        ["corpus.cda=two_sided", "corpus.cda_pairs=mine.txt"],
+        ["corpus.pair_share=0.1", "corpus.pair_share_pairs=mine.txt"],
+    ],
+)
 def test_a_saved_recipe_reads_back_equal(tiny_recipe, tmp_path, overrides):
     recipe = load_recipe(tiny_recipe(), overrides)
     recipe.save(tmp_path / "resolved.yaml")
@@ -117,11 +130,13 @@ def test_the_files_they_name_are_needed_where_they_are_on(tiny_recipe):
         found = recipe_needs(load_recipe(tiny_recipe(), overrides))
         return {finding.subject for finding in found if finding.subject.endswith("pairs")}
 
-    files = ["equalisation.pairs=a.txt", "counterfactual.pairs=b.txt", "corpus.cda_pairs=c.txt"]
+    of_text = ["corpus.cda_pairs=c.txt", "corpus.pair_share_pairs=d.txt"]
+    files = ["equalisation.pairs=a.txt", "counterfactual.pairs=b.txt", *of_text]
     assert subjects(*files) == set() == subjects("mixup.pairs=random")
     assert subjects(OFF, *files, "equalisation.enabled=true") == {"equalisation.pairs"}
     assert subjects(OFF, *files, "counterfactual.enabled=true") == {"counterfactual.pairs"}
     assert subjects(*files, "corpus.cda=one_sided") == {"corpus.cda_pairs"}
+    assert subjects(*files, "corpus.pair_share=0.1") == {"corpus.pair_share_pairs"}
 
 
 # -- a run -------------------------------------------------------------------------------------------------------------
@@ -189,6 +204,8 @@ def test_a_run_does_not_go_on_with_other_pairs_for_its_text(tiny_recipe, without
         (["mixup.pairs=random:x"], "random:x does not exist"),
         (["corpus.cda=both"], "corpus.cda must be one of none, one_sided, two_sided"),
         (["corpus.cda=one_sided", "corpus.cda_pairs=absent.txt"], "absent.txt does not exist"),
+        (["corpus.pair_share=2"], "corpus.pair_share must be at least 0 and at most 1, not 2"),
+        (["corpus.pair_share=0.1", "corpus.pair_share_pairs=absent.txt"], "absent.txt does not exist"),
     ],
 )
 def test_wrong_settings_are_one_line_and_leave_nothing(tiny_recipe, tmp_path, capsys, overrides, message):

@@ -30,7 +30,8 @@ def test_treated_arms_are_compared_with_the_plain_arm_of_their_setting(roles):
         "original": None, "mlm-cos": "original", "proposed": "original", "debiased-teacher": "original", "cda-two-sided": "original",
         "counterfactual-max": "original", "original-521": "original", "mlm-cos-521": "original-521", "proposed-521": "original-521",
         "proposed-fraction-0.1": "fraction-0.1", "fraction-0.1": "original", "longer-proposed": "longer-original",
-        "capacity-proposed": "depth-6", "depth-1": "original", "temperature-4": "original",
+        "capacity-proposed": "depth-6", "dense-proposed": "dense-original", "dense-original": "original", "depth-1": "original",
+        "temperature-4": "original",
     }  # fmt: skip
     assert {name: roles.reference_of(name) for name in expected} == expected
 

@@ -150,6 +150,18 @@ def test_size_of_the_corpus_is_estimated_from_pieces_of_it(teacher, tmp_path, mo
     assert found.sequences_of(doubled) == pytest.approx(2 * 90_000 * 0.5 * 0.9, rel=0.01)
 
 
+def test_size_of_a_corpus_of_chosen_lines_is_that_share_of_it(teacher, tmp_path):
+    path = tmp_path / "text.txt"
+    poor = " ".join("it" if word in ("he", "she") else word for word in ALIKE.split())
+    path.write_text("".join(f"{line}\n" for line in [ALIKE, poor, poor, poor] * 900))  # every third is looked at
+    found = ground_of(text_recipe(teacher, path))
+    section = dataclasses.replace(text_recipe(teacher, path).corpus, pair_share=0.05)
+    assert found.sequences_of(section) == pytest.approx(900 * 0.5 * 0.9, rel=0.01)
+    assert found.sequences_of(section, held_out=True) == pytest.approx(3_600 * 0.5 * 0.1, rel=0.01)
+    nothing = found.sequences_of(dataclasses.replace(section, pair_share=1.0))
+    assert 0 < nothing < 4  # a plan divides by it
+
+
 def test_text_that_is_not_here_has_the_assumed_lengths_and_says_so(teacher, tmp_path):
     assumed = AssumedText(mean_length=20.0, root_mean_square_length=24.0, n_bytes=1000.0, bytes_a_token=5.0)
     found = ground_of(text_recipe(teacher, tmp_path / "absent.txt", max_length=512), assumed=assumed)

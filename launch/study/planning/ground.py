@@ -36,6 +36,7 @@ from evenhand.launch.recipe import Recipe
 from evenhand.launch.study.planning.text_sample import TextSample
 from evenhand.launch.study.study_file import PlantedScale
 from evenhand.trainer.corpus_settings import CorpusSettings
+from evenhand.trainer.pair_dense_text import PairDenseText
 from evenhand.trainer.sequences import MIN_TOKENS, SequenceRules
 from evenhand.trainer.teacher import LoadedTeacher, load_tokenizer, resolve_model_path
 from evenhand.trainer.word_pairs import WordPairs
@@ -102,7 +103,16 @@ class Ground:
         if held_out:
             return section.held_out * chosen
         added = self._with_pair(section.cda_pairs) if section.cda == "two_sided" else 0.0
-        return (1 - section.held_out) * chosen * (1 + added)
+        return (1 - section.held_out) * chosen * self._kept(section) * (1 + added)
+
+    def _kept(self, section: CorpusSettings) -> float:
+        """Share of the sequences that ``corpus.pair_share`` keeps; where it keeps none of the sample, half a sequence of it."""
+        dense = PairDenseText.of(section)
+        if dense is None:
+            return 1.0
+        some = self.sequences[:: max(1, len(self.sequences) // LOOKED_AT)]
+        texts = (self.tokenizer.decode(ids, skip_special_tokens=True) for ids in some)
+        return max(sum(map(dense.keeps, texts)), 0.5) / len(some)
 
     def _with_pair(self, pairs: str) -> float:
         """Share of the sequences that hold a word of ``pairs``."""
