@@ -14,7 +14,8 @@ from evenhand.model_cards.figures.cut_whiskers import draw_whisker, limits
 from evenhand.model_cards.figures.margin_labels import height_for, label_right
 
 _WIDEST = 2.5
-"""Times the range of the arms that an axis may be long, so that long whiskers and a far teacher do not press them together."""
+"""Times the range of the arms that an axis may be long, so that long whiskers and a far teacher do not press them together; longer only where
+the shortest whisker needs it."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ def _set_limits(axes: Axes, points: Sequence[ArmPoint], looks: Sequence[ArmLook]
     reaching = [point for point, look in zip(points, looks, strict=True) if not look.is_grey]
     teacher = [point for point in points if point.role == "teacher"]
     near = ([point.quality for point in teacher], [point.bias for point in teacher])
-    axes.set_xlim(limits([p.quality for p in arms], [p.quality_interval for p in reaching], _WIDEST, near[0]))
-    axes.set_ylim(limits([p.bias for p in arms], [p.bias_interval for p in reaching], _WIDEST, near[1]))
+    across, upright = [p.quality_interval for p in reaching], [p.bias_interval for p in reaching]
+    axes.set_xlim(limits([p.quality for p in arms], across, _WIDEST, near[0], one_whole=True))
+    axes.set_ylim(limits([p.bias for p in arms], upright, _WIDEST, near[1], one_whole=True))
 
 
 def _within(axes: Axes, point: ArmPoint) -> tuple[float, float]:

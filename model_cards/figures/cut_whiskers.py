@@ -16,7 +16,11 @@ Interval = tuple[float, float]
 
 
 def limits(
-    values: Sequence[float], intervals: Sequence[Interval | None], widest: float, near: Sequence[float] = ()
+    values: Sequence[float],
+    intervals: Sequence[Interval | None],
+    widest: float,
+    near: Sequence[float] = (),
+    one_whole: bool = False,
 ) -> Interval:
     """Ends of an axis on which every value lies, and of the intervals as much as leaves the values their share of it.
 
@@ -25,6 +29,7 @@ def limits(
         intervals: any; ``None`` are left out.
         near: further values, each shown only where it is no farther away than ``widest`` lets an interval reach.
         widest: the axis is at most so many times as long as the range of the values. Of values that are all alike every interval is shown.
+        one_whole: the shortest interval is shown whole even so: an axis shorter than all of them would magnify what cannot be told.
 
     Returns:
         (low, high), low < high.
@@ -37,7 +42,11 @@ def limits(
         far = [value for value in near if not low - room <= value <= high + room]
         ends = [low, high, *(end for end in ends if end not in far)]
         whole_low, whole_high = min(ends), max(ends)
-        whole_low, whole_high = max(whole_low, low - room), min(whole_high, high + room)
+        least_low, least_high = low - room, high + room
+        if one_whole and (given := [interval for interval in intervals if interval is not None]):
+            shortest = min(given, key=lambda ends: ends[1] - ends[0])
+            least_low, least_high = min(least_low, shortest[0]), max(least_high, shortest[1])
+        whole_low, whole_high = max(whole_low, least_low), min(whole_high, least_high)
     margin = _MARGIN * (whole_high - whole_low) or 0.5
     return whole_low - margin, whole_high + margin
 

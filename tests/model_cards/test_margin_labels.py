@@ -31,6 +31,11 @@ def test_labels_at_an_edge_stay_within_it_and_too_many_share_the_room():
 def test_an_axis_shows_every_value_and_of_long_intervals_what_leaves_the_values_their_share():
     assert limits([0.0, 1.0], [(-0.5, 1.2), None], widest=3) == pytest.approx((-0.5 - 0.085, 1.2 + 0.085))
     assert limits([0.0, 1.0], [(-9.0, 1.2)], widest=3) == pytest.approx((-1 - 0.11, 1.2 + 0.11))
+    # the shortest whole, the other as far as the room goes
+    two = [(-9.0, 1.2), (0.5, 2.5), None]
+    assert limits([0.0, 1.0], two, widest=3, one_whole=True) == pytest.approx((-1 - 0.175, 2.5 + 0.175))
+    assert limits([0.0, 1.0], two, widest=3) == pytest.approx((-1 - 0.15, 2 + 0.15))
+    assert limits([0.0, 1.0], [None], widest=3, one_whole=True) == pytest.approx((-0.05, 1.05))
     assert limits([0.0, 1.0], [], widest=3, near=[1.8, 2.1]) == pytest.approx((-0.09, 1.89))
     assert limits([2.0], [(0.0, 5.0)], widest=3) == pytest.approx((-0.25, 5.25))
     assert limits([2.0], [], widest=3) == (1.5, 2.5)
