@@ -354,6 +354,15 @@ def test_each_transform_is_described_in_its_own_words_and_its_paper_cited(report
             assert its_title not in card.replace("{F}air{D}", "FairD"), other
 
 
+def test_text_chosen_for_its_pairs_is_said_to_be_chosen(report):
+    assert "Chosen text" not in build_card(report, CardFacts())
+    chosen = {"pair_share": 0.1, "pair_share_source": "my_pairs.txt", "lines_left_out": 1234}
+    report["training"]["corpus"] |= chosen
+    said = section(build_card(report, CardFacts()), "How it was distilled")
+    assert "a share of at least 0.1 of the words is of a word pair" in said
+    assert "Pairs: my_pairs.txt. Lines left out: 1,234." in said
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [("two_sided", "stands beside its counterfactual. Pairs: my_pairs.txt. Lines added: 1,234."),
