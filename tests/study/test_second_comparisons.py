@@ -65,4 +65,17 @@ def test_how_much_each_arm_mixes(results):
     (row,) = [line for line in mixed_lines(measured) if line.startswith("| mixup (proposed)")]
     # four seeds mix 4, 6, 8 and 10 of 400 tokens each
     assert [cell.strip() for cell in row.split("|")[2:6]] == ["4", "7", "400", "1.8 %"]
-    assert "It mixes 1.8 % of the tokens that its students were shown." in "\n".join(summary_lines(measured))
+    said = [line for line in summary_lines(measured) if "of the tokens that its students were shown" in line]
+    assert len(said) == 1 and "*mixup (proposed)*" in said[0] and "It mixes 1.8 % of the tokens that" in said[0]
+
+
+@pytest.mark.parametrize(("positions", "said"), [(40, "It mixes 10.0 % of the tokens"), (7, None)])
+def test_a_mixup_that_touches_another_share_of_the_text_at_another_setting_says_so(results, positions, said):
+    """Seven of 400 tokens are 1.8 %, as the study's own setting has."""
+    reports = {name: copy.deepcopy(results.reports[name]) for name in ("proposed", "proposed-521")}
+    for name, mixed in (("proposed", 7), ("proposed-521", positions)):
+        for report in reports[name].values():
+            report.training["supervision"] = {"name": "gender_mixup", "mixed_positions": mixed}
+    lines = summary_lines(MeasuredStudy(dataclasses.replace(results, reports=results.reports | reports)))
+    (line,) = [line for line in lines if "*proposed, 5/2/1*, " in line]
+    assert said in line if said else "It mixes" not in line

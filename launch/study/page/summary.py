@@ -217,9 +217,12 @@ def _mixup(measured: MeasuredStudy) -> list[str]:
 
 
 def _touched(measured: MeasuredStudy, name: str) -> str:
-    """Of the study's own setting, how much of the text the mixup touches."""
-    share = mixed_share(measured.arms[name])
-    if name != measured.roles.proposed or share is None:
+    """How much of the text the mixup touches: at the study's own setting, and where it is another share of it than there."""
+    share, usual = mixed_share(measured.arms[name]), measured.roles.proposed
+    if share is None:
+        return ""
+    of_usual = mixed_share(measured.arms[usual]) if usual is not None and usual != name else None
+    if name != usual and (of_usual is None or share_text(share) == share_text(of_usual)):
         return ""
     return f" It mixes {share_text(share)} of the tokens that its students were shown."
 
