@@ -212,12 +212,11 @@ def _cache_dir(recipe: Recipe, run: RunDirectory) -> Path:
 
 def input_hashes(recipe: Recipe, documents: list[Documents], teacher: LoadedTeacher, pairs: WordPairs | None) -> dict:
     """Hashes of what the recipe names by path, so that a run does not go on with other contents."""
-    used = {"cda_pairs": recipe.corpus.cda_pairs_used, "pair_share_pairs": bool(recipe.corpus.pair_share)}
     return {
         "teacher": weights_sha256(teacher.model),
         "corpus": None if recipe.corpus.streaming else [opened.sha256() for opened in documents],
         "pairs": pairs_sha256(recipe, pairs),
-        **{name: WordPairs.load(getattr(recipe.corpus, name)).sha256 for name, is_used in used.items() if is_used},
+        **recipe.corpus.pair_hashes(),
     }
 
 

@@ -78,10 +78,9 @@ def _files(recipe: Recipe, section: EvaluationSection) -> Iterator[Finding]:
     for name, file in pairs.items():
         if file != "builtin" and not (name == "mixup" and draw_number(file) is not None):
             yield local_path(f"{name}.pairs", file)
-    if recipe.corpus.cda_pairs_used and recipe.corpus.cda_pairs != "builtin":
-        yield local_path("corpus.cda_pairs", recipe.corpus.cda_pairs)
-    if recipe.corpus.pair_share and recipe.corpus.pair_share_pairs != "builtin":
-        yield local_path("corpus.pair_share_pairs", recipe.corpus.pair_share_pairs)
+    for name, file in recipe.corpus.pairs_used.items():
+        if file != "builtin":
+            yield local_path(f"corpus.{name}", file)
     for stimuli in section.stimuli:
         if stimuli != "builtin":
             yield local_path("evaluation.stimuli", stimuli)

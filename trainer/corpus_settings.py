@@ -58,15 +58,25 @@ class CorpusSettings:
         """Whether there is any augmentation, and so whether its pairs matter."""
         return self.cda != "none"
 
+    @property
+    def pairs_used(self) -> dict[str, str]:
+        """The lists of pairs that matter, by the name of their setting."""
+        used = {"cda_pairs": self.cda_pairs_used, "pair_share_pairs": bool(self.pair_share)}
+        return {name: getattr(self, name) for name, is_used in used.items() if is_used}
+
+    def pair_hashes(self) -> dict[str, str]:
+        """Hashes of :attr:`pairs_used`."""
+        return {name: WordPairs.load(pairs).sha256 for name, pairs in self.pairs_used.items()}
+
     def choices(self) -> dict:
         """The settings that decide which sequences come out, for the cache key and the report; of the augmentation, and of the choice of
         lines, only where there is one."""
         chosen = {name: getattr(self, name) for name in ("fraction", "held_out", "max_length", "seed")}
         if self.cda_pairs_used:
-            chosen |= {"cda": self.cda, "cda_pairs": WordPairs.load(self.cda_pairs).sha256}
+            chosen["cda"] = self.cda
         if self.pair_share:
-            chosen |= {"pair_share": self.pair_share, "pair_share_pairs": WordPairs.load(self.pair_share_pairs).sha256}
-        return chosen
+            chosen["pair_share"] = self.pair_share
+        return chosen | self.pair_hashes()
 
     def copies(self, text: str, weight: float) -> int:
         """How often a document is used: 0 if outside the fraction, else ``weight`` rounded up or down by the hash."""
