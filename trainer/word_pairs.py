@@ -18,6 +18,9 @@ from evenhand.trainer.word_boundaries import WordBoundaries
 GENDERED_WORDS = "gendered_words"
 """Name of the packaged long list of pairs."""
 
+PACKAGED_PAIRS = ("builtin", GENDERED_WORDS)
+"""Names under which :meth:`WordPairs.load` has a list without any file."""
+
 
 @dataclass(frozen=True)
 class WordPairs:
@@ -92,7 +95,7 @@ class WordPairs:
     @classmethod
     def load(cls, pairs: str | Path) -> WordPairs:
         """``"builtin"``, ``"gendered_words"`` (the long list) or a file."""
-        packaged = {"builtin": cls.builtin, GENDERED_WORDS: cls.gendered_words}
+        packaged = dict(zip(PACKAGED_PAIRS, (cls.builtin, cls.gendered_words), strict=True))
         return packaged[str(pairs)]() if str(pairs) in packaged else cls.from_file(pairs)
 
     @property

@@ -132,11 +132,12 @@ def test_the_files_they_name_are_needed_where_they_are_on(tiny_recipe):
 
     of_text = ["corpus.cda_pairs=c.txt", "corpus.pair_share_pairs=d.txt"]
     files = ["equalisation.pairs=a.txt", "counterfactual.pairs=b.txt", *of_text]
-    assert subjects(*files) == set() == subjects("mixup.pairs=random")
+    assert subjects(*files) == set() == subjects("mixup.pairs=random") == subjects("mixup.pairs=gendered_words")
     assert subjects(OFF, *files, "equalisation.enabled=true") == {"equalisation.pairs"}
     assert subjects(OFF, *files, "counterfactual.enabled=true") == {"counterfactual.pairs"}
     assert subjects(*files, "corpus.cda=one_sided") == {"corpus.cda_pairs"}
     assert subjects(*files, "corpus.pair_share=0.1") == {"corpus.pair_share_pairs"}
+    assert subjects("corpus.pair_share=0.1", "corpus.pair_share_pairs=gendered_words") == set()
 
 
 # -- a run -------------------------------------------------------------------------------------------------------------
