@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 test: export OMP_NUM_THREADS = 1
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not heavy"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not heavy"
 
 test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest
