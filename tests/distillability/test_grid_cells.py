@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from in_process import InProcess
 from tiny_grid import written_grid
 
 from evenhand.launch.command import main
@@ -33,7 +34,9 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grid")
     file = written_grid(folder, small)
     words = ["study", str(file), "--scale", "tiny", "--seeds", "1", "--jobs", "1", "--output-dir", str(folder / "out")]
-    assert main(words) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evenhand.launch.study_work.make_launcher", lambda *given, **named: InProcess())
+        assert main(words) == 0
     return file, GridDirectory(folder / "out"), words
 
 

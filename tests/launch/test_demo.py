@@ -1,5 +1,7 @@
 """The whole path on a miniature planted corpus: the demo, then each command on what it made."""
 
+import contextlib
+import io
 import json
 import shutil
 
@@ -17,22 +19,41 @@ SIZE = DemoSize(
     overrides=("training.max_steps=4", "training.per_device_train_batch_size=16", "training.save_steps=2", "evaluation.poolings=[mean]"),
 )  # fmt: skip
 
+NARROW = ("sensitivity=false", "speed=false")
+"""Left out where a command is tested and not what it measures: the demo itself measures all."""
+
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo") / "demo"
-    assert demo(folder, seed=3, size=SIZE) == 0
-    return folder
+def made(tmp_path_factory):
+    """The demo's folder and what it printed."""
+    folder, printed = tmp_path_factory.mktemp("demo") / "demo", io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert demo(folder, seed=3, size=SIZE) == 0
+    return folder, printed.getvalue()
 
 
-def test_it_prints_planted_beside_measured_and_verifies(folder, capsys):
-    assert demo(folder, seed=3, size=SIZE) == 0  # everything is there: only cards and tables are made again
-    printed = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def folder(made):
+    return made[0]
+
+
+def test_it_prints_planted_beside_measured_and_verifies(made):
+    folder, printed = made
     report = EvaluationReport.load(folder / "mixup" / "report.json")
     tests = report.measures["seat"][0]["model"]["tests"]
     row = next(line for line in printed.splitlines() if line.split()[:1] == ["C6"])
     assert row.split()[1] == "+0.80" and row.split()[-1] == f"{tests['sent-weat6']['effect_size']:+.2f}"
     assert "Both published folders verify." in printed
+
+
+@pytest.mark.heavy
+def test_a_second_run_in_the_same_folder_trains_nothing_and_says_the_same(made, capsys):
+    folder, printed = made
+    weights = {path: path.stat().st_mtime_ns for path in folder.glob("*/student/model.safetensors")}
+    assert demo(folder, seed=3, size=SIZE) == 0  # only cards and tables are made again
+    again, shown = capsys.readouterr().out, "Planted association strength"
+    assert again[again.index(shown) :] == printed[printed.index(shown) :]
+    assert weights and weights == {path: path.stat().st_mtime_ns for path in weights}
 
 
 def test_the_published_folder_is_complete_and_loads(folder):
@@ -84,7 +105,7 @@ def test_commands_evaluate_card_publish_verify(folder, tmp_path, capsys):
     shutil.copytree(folder / "plain", run)
     (run / "report.json").unlink()
     assert main(["card", str(run)]) == 2  # nothing measured yet
-    assert main(["evaluate", str(run), "poolings=[cls]"]) == 0
+    assert main(["evaluate", str(run), "poolings=[cls]", *NARROW]) == 0
     printed = capsys.readouterr().out
     assert "C8b" in printed and "cls" in printed
     assert main(["card", str(run)]) == 0 and main(["publish", str(run), str(target)]) == 0
@@ -96,7 +117,7 @@ def test_commands_evaluate_card_publish_verify(folder, tmp_path, capsys):
 
 def test_evaluate_takes_a_model_folder_and_a_reference(folder, tmp_path, capsys):
     command = ["evaluate", str(folder / "plain" / "student"), "--reference", str(folder / "teacher")]
-    assert main([*command, "--output-dir", str(tmp_path), "poolings=[mean]"]) == 0
+    assert main([*command, "--output-dir", str(tmp_path), "poolings=[mean]", *NARROW]) == 0
     report = EvaluationReport.load(tmp_path / "report.json")
     assert report.reference["role"] == "reference" and report.training is None
     assert main(["evaluate", str(tmp_path / "nothing")]) == 2

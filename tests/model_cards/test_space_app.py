@@ -81,6 +81,11 @@ def press(driver, selector):
     driver.execute_script("document.querySelector(arguments[0]).click()", selector)
 
 
+def text_of(driver, selector):
+    """The element's text, or "" at a moment when the page has none: it may be putting a new one in its place."""
+    return driver.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+
+
 def cells(driver, selector):
     """The table's rows as a reader sees them, read in one go as the page may put a new one in its place."""
     read = "return [...document.querySelectorAll(arguments[0])].map(r => [...r.cells].map(c => c.innerText.trim()))"
@@ -127,7 +132,7 @@ def test_word_lists_of_ones_own_give_the_numbers_of_the_evaluator(driver, models
         interval(change["confidence_interval"]),
         f"{change['p_value']:.4f}",
     ]
-    reading = driver.find_element("css selector", "#reading").text
+    reading = until(lambda: text_of(driver, "#reading"))
     assert HOSTILE in reading and driver.title != "1"
     assert "42 sentences, pooling mean_no_special" in reading
     image = until(lambda: driver.find_elements("css selector", "#plot img"))[0]
@@ -156,7 +161,7 @@ def test_whole_sentences_are_compared_too(driver, models):
         fill(driver, f"#{role}-name", name)
         fill(driver, f"#{role}-text", "".join(f"This is the {word}.\nAgain the {word}.\n" for word in words))
     press(driver, "#compare")
-    until(lambda: "28 sentences" in driver.find_element("css selector", "#reading").text)
+    until(lambda: "28 sentences" in text_of(driver, "#reading"))
     boxes = {
         role: Box(name, "".join(f"This is the {word}.\nAgain the {word}.\n" for word in words))
         for role, (name, words) in SETS.items()
@@ -164,7 +169,8 @@ def test_whole_sentences_are_compared_too(driver, models):
     pooling = driver.find_element("css selector", "#pooling input").get_attribute("value")
     seat = Seat(pooling=pooling, stimuli=sentences_test(boxes))
     expected = [seat.run(loaded.model, loaded.tokenizer).tests["own"].effect_size for loaded in models]
-    assert [row[1] for row in cells(driver, "#association-table")] == [f"{d:+.3f}" for d in expected]
+    shown = [f"{d:+.3f}" for d in expected]
+    until(lambda: [row[1] for row in cells(driver, "#association-table")] == shown)
 
 
 def test_a_gap_is_filled_by_every_model(driver, models):
