@@ -1,4 +1,4 @@
-"""The folder of a study's page: README.md, README.html, results.json and figures/, replaced as one; what else lies there stays."""
+"""The folder of a study's page: README.md, README.html, further pages, results.json and figures/, replaced as one; what else lies there stays."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.model_cards.escaping import markdown
-from evenhand.model_cards.page.html_page import CARD, PAGE, write_page
+from evenhand.model_cards.page.html_page import CARD, html_name, write_linked_pages
 from evenhand.model_cards.whole_files import write_text
 
 FIGURES = "figures"
 RESULTS = "results.json"
 
 
-def earlier_pictures(folder: Path, schema: str) -> list[str]:
-    """File names of the pictures of the page that stands there.
+def earlier_files(folder: Path, schema: str) -> list[str]:
+    """Pictures and further pages of the page that stands there, relative to it.
 
     Args:
         folder: of the page; it need not exist.
@@ -36,7 +36,8 @@ def earlier_pictures(folder: Path, schema: str) -> list[str]:
     try:
         data = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
         if data["schema"] == schema:
-            return [Path(name).name for name in data["pictures"]]
+            named = {FIGURES: data["pictures"], ".": data.get("pages", [])}
+            return [str(Path(place) / Path(name).name) for place, names in named.items() for name in names]
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise ValueError(
@@ -52,10 +53,10 @@ def new_page(folder: Path, earlier: Sequence[str]) -> Iterator[Path]:
 
     Args:
         folder: of the page; missing parents are made.
-        earlier: of `earlier_pictures`; those that the new page does not have are removed.
+        earlier: of `earlier_files`; those that the new page does not have are removed.
 
     Yields:
-        A folder with an empty figures/; at the end of the block it holds README.md, README.html and results.json too.
+        A folder with an empty figures/; at the end of the block it holds what `write_files` wrote too.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -67,23 +68,21 @@ def new_page(folder: Path, earlier: Sequence[str]) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def pictures_of(made: Path) -> list[str]:
-    """File names of the pictures that have been drawn so far, sorted."""
-    return sorted(path.name for path in (made / FIGURES).iterdir())
-
-
-def write_files(made: Path, lines: Iterable[str], data: Mapping[str, Any]) -> None:
-    """Write results.json, the page as Markdown, and the same as HTML; the same input gives the same bytes.
+def write_files(made: Path, pages: Mapping[str, Iterable[str]], data: Mapping[str, Any]) -> None:
+    """Write results.json, every page as Markdown, and the same as HTML; the same input gives the same bytes.
 
     Args:
         made: of `new_page`, its pictures drawn.
-        lines: of Markdown.
-        data: of results.json, with the names of the pictures.
+        pages: file name -> lines of Markdown; README.md is one of them.
+        data: of results.json; to it are added ``pictures`` and, where there are other pages than README.md, ``pages``: their file names.
     """
+    others = sorted(name for card in pages if card != CARD for name in (card, html_name(card)))
+    data = {**data, "pictures": _pictures_of(made), **({"pages": others} if others else {})}
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(made / RESULTS, text + "\n")
-    write_text(made / CARD, "\n".join(lines).rstrip() + "\n")
-    write_page(made)
+    for name, lines in pages.items():
+        write_text(made / name, "\n".join(lines).rstrip() + "\n")
+    write_linked_pages(made, list(pages))
 
 
 def shown_picture(name: str, alt: str, caption: str) -> list[str]:
@@ -91,12 +90,17 @@ def shown_picture(name: str, alt: str, caption: str) -> list[str]:
     return [f"![{markdown(alt)}]({FIGURES}/{name})", "", f"*{markdown(caption)}*", ""]
 
 
+def _pictures_of(made: Path) -> list[str]:
+    return sorted(path.name for path in (made / FIGURES).iterdir())
+
+
 def _move_in(made: Path, folder: Path, earlier: Sequence[str]) -> None:
-    pictures = pictures_of(made)
+    files = [f"{FIGURES}/{picture}" for picture in _pictures_of(made)]
+    files += sorted(path.name for path in made.iterdir() if path.is_file() and path.name != CARD)
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
-    for name in (*(f"{FIGURES}/{picture}" for picture in pictures), RESULTS, PAGE, CARD):
+    for name in (*files, CARD):
         os.replace(made / name, folder / name)
-    for picture in set(earlier) - set(pictures):
-        (folder / FIGURES / picture).unlink(missing_ok=True)
-    if not pictures and not any((folder / FIGURES).iterdir()):
+    for name in set(earlier) - {*files, CARD}:
+        (folder / name).unlink(missing_ok=True)
+    if not any((folder / FIGURES).iterdir()):
         (folder / FIGURES).rmdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
@@ -68,6 +69,25 @@ def write_page(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     return write_text(folder / PAGE, page_of(folder))
+
+
+def write_linked_pages(folder: Path, names: Sequence[str]) -> None:
+    """Write Markdown files of one folder as pages beside them, ``x.html`` for ``x.md``, in which links from one to another lead to the pages.
+
+    Args:
+        folder: where they lie, with their pictures.
+        names: of the Markdown files.
+    """
+    for name in names:
+        text = (folder / name).read_text(encoding="utf-8")
+        for other in names:
+            text = text.replace(f"]({other})", f"]({html_name(other)})")
+        write_text(folder / html_name(name), render_page(text, _title(text, folder), folder))
+
+
+def html_name(card: str) -> str:
+    """File name of the page of a Markdown file: ``x.html`` for ``x.md``."""
+    return Path(card).with_suffix(".html").name
 
 
 def page_of(folder: Path, alone: bool = False) -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from made_up_grid import made_up_grid, made_up_results
+from page_reading import whole
 
 from evenhand.launch.distillability.page.distillability_page import write_page
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
@@ -31,7 +32,7 @@ def page(results, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def text(page):
-    return (page / "README.md").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    return whole(page).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.fixture(scope="session")

@@ -44,9 +44,18 @@ def with_interval(values, signed=True, digits=1):
     return f"{shown(np.mean(values), signed, digits)} [{shown(low, signed, digits)}, {shown(high, signed, digits)}]"
 
 
-def part(text, title, level="###", task="coloured digits"):
-    of_task = text.split(f"\n## {task}\n")[1].split("\n## ")[0]
-    return of_task.split(f"\n{level} {title}\n")[1].split(f"\n{level} ")[0]
+def whole(folder):
+    """README.md and the pages of the tasks, one after the other."""
+    pages = [folder / "README.md", *sorted(folder.glob("task_*.md"))]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+def of_task(text, task="coloured digits"):
+    return text.split(f"\n# {task}\n")[1].split("\n# ")[0]
+
+
+def part(text, title, task="coloured digits"):
+    return of_task(text, task).split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def row(text, start):

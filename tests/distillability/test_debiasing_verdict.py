@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_up_grid import made_up_results, worst_group_of
+from made_up_grid import gap_of, made_up_results, worst_group_of
 from page_reading import differences, every_model, models, part, row, shown, with_interval
 
 from evenhand.evaluation import EvaluationReport
@@ -14,8 +14,9 @@ from evenhand.launch.distillability.models import DISTILLED, NO_REMEDY, TEACHER
 from evenhand.launch.distillability.page import debiasing as debiasing_module
 from evenhand.launch.distillability.page.caveats import debiasing_items
 from evenhand.launch.distillability.page.change_tables import debiasing_lines
-from evenhand.launch.distillability.page.debiasing import CASES, NOT_MEASURED, TOO_FEW, pooled_debiasing
+from evenhand.launch.distillability.page.debiasing import CASES, NOT_MEASURED, TOO_FEW, Debiasing, pooled_debiasing
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
+from evenhand.launch.distillability.page.results_json import results_json
 from evenhand.launch.distillability.page.summary import summary_lines
 
 NOISE = {0: -0.6, 1: 0.2, 2: 0.5, 3: -0.1}
@@ -88,7 +89,8 @@ def test_the_numbers_of_a_verdict_stand_beside_it_with_ordinary_accuracy(results
     (sentence,) = (line for line in debiasing_items(measured) if "product of experts" in line)
     noise = np.array(list(NOISE.values()))
     on_aligned, on_conflicting = -20 + 0.5 * noise, -0.5 * noise
-    low = f"gap {with_interval(on_aligned - on_conflicting)}, accuracy on conflicting examples {with_interval(on_conflicting)} (detectable "
+    left = with_interval(95 + on_aligned - 45 - on_conflicting, signed=False)
+    low = f"gap {with_interval(on_aligned - on_conflicting)} leaving {left}, accuracy on conflicting examples {with_interval(on_conflicting)} (detectable "
     assert low in sentence
     beside = f", on aligned examples {with_interval(on_aligned)}, ordinary accuracy {with_interval(0.8 * on_aligned + 0.2 * on_conflicting)}, n = 4)"
     assert beside in sentence
@@ -100,18 +102,47 @@ def test_the_numbers_of_a_verdict_stand_beside_it_with_ordinary_accuracy(results
     assert cells[5:8] == ["45.0", "45.0", with_interval(on_conflicting)]
 
 
+def test_a_method_that_corrects_too_far_is_said_to(results):
+    """ERM's gap is 50 points; with the method −5, or nearly 0."""
+    for aligned, conflicting, too_far in ((-35, 20, True), (-25, 25, False)):
+        measured = with_sides(results, of_poe(aligned, conflicting))
+        found = pooled_debiasing(measured.tasks["digits"])["poe"]
+        expected = {seed: pytest.approx(50 + aligned - conflicting + noise) for seed, noise in NOISE.items()}
+        assert found.left == expected and found.corrects_too_far == too_far
+        said = "Corrects too far, so that conflicting examples are now the easier ones: product of experts."
+        assert (said in " ".join(debiasing_items(measured))) == too_far
+        of_finding = [
+            line
+            for line in summary_lines(measured)
+            if line.endswith("; teachers of product of experts correct too far.")
+        ]
+        assert len(of_finding) == 2 * too_far and all("coloured digits" in line for line in of_finding)
+        (written,) = (
+            one for one in results_json(measured, [])["tasks"]["digits"]["debiasing"] if one["method"] == "poe"
+        )
+        assert written["corrects_too_far"] == too_far
+        assert written["gap_left"]["value"] == pytest.approx(50 + aligned - conflicting)
+    # less than a point is no matter, and one seed tells nothing
+    assert not Debiasing({}, [], True, {0: -0.5, 1: -0.51, 2: -0.5}).corrects_too_far
+    assert Debiasing({}, [], True, {0: -1.0, 1: -1.01, 2: -1.0}).corrects_too_far
+    assert not Debiasing({}, [], True, {0: -20.0}).corrects_too_far
+
+
 def test_a_method_that_was_measured_once_is_not_told_as_a_failure(results, grid):
     once = made_up_results(grid, keep=lambda model: model.method == "erm" or model.seed == 2)
     lines = debiasing_items(MeasuredGrid(once))
     own, erm = (models(grid, role=TEACHER, method=method, size="small")[2] for method in ("poe", "erm"))
     larger, plain = (models(grid, role=TEACHER, method=method, size="large")[2] for method in ("poe", "erm"))
     gain = np.mean([worst_group_of(own) - worst_group_of(erm), worst_group_of(larger) - worst_group_of(plain)])
+    left = np.mean([gap_of(own), gap_of(larger)])
     (of_digits,) = (line for line in lines if line.startswith("  - coloured digits"))
     assert of_digits.startswith(
         "  - coloured digits (spurious gap, test): too few seeds to tell: product of experts (gap "
     )
     assert (
-        f"gap {shown(-gain)}, accuracy on conflicting examples {shown(gain)}, " in of_digits and "n = 1)" in of_digits
+        f"gap {shown(-gain)} leaving {shown(left, signed=False)}, accuracy on conflicting examples {shown(gain)}, "
+        in of_digits
+        and "n = 1)" in of_digits
     )
     assert "as far as can be told" not in " ".join(lines)
     text = "\n".join(debiasing_lines(MeasuredGrid(once).tasks["digits"].comparisons)).replace("\N{NO-BREAK SPACE}", " ")
@@ -158,7 +189,8 @@ def test_the_numbers_that_decide_are_corrected_together_over_the_methods(results
         for seed in range(4)
     ]  # fmt: skip
     # the gap is 90 less the accuracy on conflicting examples
-    assert f"DeDiER (distilled students, gap {with_interval([-gain for gain in gains])}, accuracy on conflicting examples {with_interval(gains)}, " in sentences  # fmt: skip
+    left = [np.mean([gap_of(models_of["dedier", pair, seed]) for pair in sizes]) for seed in range(4)]
+    assert f"DeDiER (distilled students, gap {with_interval([-gain for gain in gains])} leaving {with_interval(left, signed=False)}, accuracy on conflicting examples {with_interval(gains)}, " in sentences  # fmt: skip
     monkeypatch.setattr(
         debiasing_module,
         "with_holm",

@@ -7,8 +7,20 @@ import re
 
 import numpy as np
 import pytest
-from made_up_grid import GROUPS, gap_of, made_up_results, worst_group_of
-from page_reading import compared, differences, every_model, g_of, models, part, row, shown, with_interval
+from made_up_grid import GROUPS, gap_of, made_up_grid, made_up_results, worst_group_of
+from page_reading import (
+    compared,
+    differences,
+    every_model,
+    g_of,
+    models,
+    of_task,
+    part,
+    row,
+    shown,
+    whole,
+    with_interval,
+)
 from scipy import stats
 
 from evenhand.evaluation import EvaluationReport
@@ -162,7 +174,7 @@ def test_id_and_ood_stand_side_by_side_and_their_difference_is_compared(grid, te
 
 def test_worst_group_and_gap_are_those_of_the_first_split_with_both_sides(text, data):
     assert data["tasks"]["digits"]["judged_split"] == "test" and data["tasks"]["pairs"]["judged_split"] == "flipped"
-    section = text.split("\n## sentence pairs\n")[1]
+    section = of_task(text, "sentence pairs")
     assert (
         "Worst group and spurious gap are those of flipped, as test has no aligned and conflicting examples; its smallest group has 20 examples, fewer "
         "than 30, so that its worst group is partly chance." in section
@@ -207,7 +219,29 @@ def test_pictures_are_drawn_and_named_in_results_json(page, data):
     } <= drawn
     assert "digits_erm_large_to_small_plain_cka.png" in drawn and "pairs_spurious_gap_models.png" in drawn
     for name in drawn:
-        assert f"](figures/{name})" in (page / "README.md").read_text(encoding="utf-8")
+        task = name.split("_")[0]
+        assert f"](figures/{name})" in (page / f"task_{task}.md").read_text(encoding="utf-8")
+
+
+def test_each_task_has_a_page_of_its_own_and_the_pages_lead_to_one_another(page, data):
+    names = ["task_digits.html", "task_digits.md", "task_pairs.html", "task_pairs.md"]
+    assert data["pages"] == names and sorted(path.name for path in page.glob("task_*")) == names
+    front = (page / "README.md").read_text(encoding="utf-8")
+    assert "[coloured digits](task_digits.md)" in front and "Trained without distillation" not in front
+    assert "](README.md)" in (page / "task_digits.md").read_text(encoding="utf-8")
+    front, task = ((page / name).read_text(encoding="utf-8") for name in ("README.html", "task_digits.html"))
+    assert 'href="task_digits.html"' in front and 'href="README.html"' in task and ".md" not in front + task
+    assert "data:image/png;base64," in task and "<title>coloured digits" in task
+
+
+def test_the_page_of_a_task_that_is_no_longer_asked_goes_and_what_is_not_ours_stays(results, tmp_path):
+    folder = write_page(results, tmp_path / "page", figures=False).parent
+    (folder / "task_mine.md").write_text("mine")
+    fewer = made_up_grid(tmp_path, tasks=["digits"])
+    write_page(made_up_results(fewer), folder, figures=False)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.html", "README.md", "results.json", "task_digits.html", "task_digits.md", "task_mine.md",
+    ]  # fmt: skip
 
 
 def test_html_in_names_is_shown_and_not_obeyed(page, text):
@@ -229,7 +263,7 @@ def test_failed_and_missing_models_are_named_and_the_page_is_made_of_the_others(
     # of seed 3 only ERM was run; the poe teachers of the larger size failed nowhere, some students everywhere
     some = made_up_results(grid, keep=lambda model: model.seed < 3 or model.method == "erm", failed=(lost,))
     folder = write_page(some, tmp_path / "page", figures=False).parent
-    text = (folder / "README.md").read_text(encoding="utf-8")
+    text = whole(folder)
     assert f"- **Failed**: {lost}, poe, seed 0: the disk is full; log `digits-poe-seed0.log`." in text
     assert "**Not run yet**: 37 models, of seeds 3." in text
     counts = json.loads((folder / "results.json").read_text(encoding="utf-8"))["models"]
@@ -244,9 +278,8 @@ def test_failed_and_missing_models_are_named_and_the_page_is_made_of_the_others(
 
 
 def test_one_seed_gives_a_page_without_intervals(grid, tmp_path):
-    text = write_page(
-        made_up_results(grid, keep=lambda model: model.seed == 0), tmp_path / "page", figures=False
-    ).read_text()
+    made = write_page(made_up_results(grid, keep=lambda model: model.seed == 0), tmp_path / "page", figures=False)
+    text = whole(made.parent)
     assert "not distinguishable" in text and "**better**" not in text
     section = part(text, "Trained without distillation")
     own = worst_group_of(models(grid, role=TEACHER, method="erm", size="small")[0])
@@ -258,10 +291,9 @@ def test_a_task_that_has_not_begun_is_shown_as_such(grid, tmp_path):
     folder = write_page(
         made_up_results(grid, keep=lambda model: model.task == "pairs"), tmp_path / "page", figures=False
     ).parent
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    of_task = text.split("\n## coloured digits\n")[1].split("\n## ")[0]
-    assert "**Not run yet**: 240 models" in of_task and "No model of this task has been measured yet." in of_task
-    assert "###" not in of_task
+    text = (folder / "task_digits.md").read_text(encoding="utf-8")
+    assert "**Not run yet**: 240 models" in text and "No model of this task has been measured yet." in text
+    assert "##" not in text
 
 
 def test_a_page_from_nothing_is_refused_in_one_line_and_nothing_is_made(grid, tmp_path):

@@ -169,6 +169,25 @@ def test_every_verdict_has_its_words(measured):
     assert second.startswith("  - coloured digits supports it (no difference of 1 point or more): worst group:")
 
 
+def test_all_findings_stand_in_one_table_at_a_glance(measured):
+    grid = MeasuredGrid(measured.results)
+    of_tasks = {
+        "digits": [told(SUPPORTS, 0.001, "a"), told(SUPPORTS, 0.03, "b"), told(NO_DIFFERENCE, 0.001, "c")],
+        "pairs": [told(CONTRADICTS, 0.02, "a"), told(CANNOT_TELL, 0, "b")],
+    }
+    for name, findings in of_tasks.items():
+        grid.tasks[name] = dataclasses.replace(grid.tasks[name], findings=findings)
+    assert summary_lines(grid)[2:9] == [
+        "| finding | [coloured digits](task_digits.md) | [sentence pairs](task_pairs.md) |",
+        "| --- | --- | --- |",
+        "| The claim | **supports** | **contradicts** |",
+        "| The claim | supports, not after Holm | cannot tell |",
+        "| The claim | **no difference of 1 point or more** | – |",
+        "",
+        "Bold: what Holm's correction over the tasks leaves. –: not asked. What each rests on stands below.",
+    ]
+
+
 def test_the_detectable_gain_is_found_with_80_percent_power():
     finding = Finding("x", "", SUPPORTS, "", "m", -4.0, (-5.0, -3.0), 5, 1.0)
     error = 1.0 / stats.t.ppf(0.975, 4)

@@ -215,7 +215,9 @@ def test_a_page_that_cannot_be_made_leaves_what_was_there(results, entry, tmp_pa
     (tmp_path / "own" / "README.md").write_text("mine")
     with pytest.raises(ValueError, match="no study's page"):
         write_page(results, tmp_path / "own")
-    monkeypatch.setattr("evenhand.launch.page_folder.write_page", lambda folder: 1 / 0)  # the page as HTML
+    monkeypatch.setattr(
+        "evenhand.launch.page_folder.write_linked_pages", lambda folder, names: 1 / 0
+    )  # the page as HTML
     with pytest.raises(ZeroDivisionError):
         write_page(results, tmp_path / "new", figures=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]

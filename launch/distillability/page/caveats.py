@@ -20,13 +20,15 @@ from evenhand.launch.distillability.page.debiasing import (
     debiasing_of,
     pooled_debiasing,
 )
+from evenhand.launch.distillability.page.glance import NOT_AFTER_HOLM
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
 from evenhand.launch.distillability.page.measured_task import MARK, MeasuredTask, Pair
+from evenhand.launch.distillability.page.own_numbers import PERCENT_DIFFERENCE, own_mean
 from evenhand.launch.distillability.page.points import method_label, points
 from evenhand.launch.page_text import listed, plural
 from evenhand.model_cards.escaping import markdown
 
-NOT_AFTER_HOLM = "not after Holm"
+OVERCORRECTED = "Corrects too far, so that conflicting examples are now the easier ones"
 _NAMES = {
     GAP: "gap",
     CONFLICTING: "accuracy on conflicting examples",
@@ -63,6 +65,10 @@ def _debiased(page: TaskPage) -> Iterator[str]:
                 text for method, one in found.items() if one.case == case for text in _other_sizes(page, method, one)
             ]
             also = f" Single sizes differ: {'; '.join(others)}." if others else ""
+            too_far = [
+                method_label(task, method) for method, one in found.items() if one.case == case and one.corrects_too_far
+            ]
+            also += f" {OVERCORRECTED}: {listed(too_far)}." if too_far else ""
             yield f"{markdown(task.settings.label)} ({markdown(title)}): {said}: {listed(of_case)}.{also}"
 
 
@@ -83,7 +89,7 @@ def _method(task: MeasuredTask, method: str, found: Debiasing) -> str:
     if found.case == NOT_MEASURED:
         return label
     parts = ["distilled students"] if task.acts_on_distillation(method) else []
-    parts += [_number(name, found) for name in found.judged]
+    parts += [f"{_number(name, found)}{_left(name, found)}" for name in found.judged]
     near = sum(
         bool(seeds & task.near_chance(place).keys())
         for seeds in [found.seeds]
@@ -91,6 +97,14 @@ def _method(task: MeasuredTask, method: str, found: Debiasing) -> str:
     )
     parts += [f"n = {found.n}", *([f"{near} of the models near chance{MARK}"] if near else [])]
     return f"{label} ({', '.join(parts)})"
+
+
+def _left(name: str, found: Debiasing) -> str:
+    """Behind the change of the gap: what is left of it, with its sign."""
+    if name != GAP or not found.left:
+        return ""
+    left = own_mean(found.left, PERCENT_DIFFERENCE)
+    return f" leaving {points(left['value'], left['confidence_interval'])}"
 
 
 def _number(name: str, found: Debiasing) -> str:
@@ -117,7 +131,7 @@ def near_chance_items(measured: MeasuredGrid) -> list[str]:
     if not parts:
         return []
     return [
-        f"- **Near chance**: {listed(parts)}. Such a model hardly does its task; tables and heat maps mark it with {MARK}. It counts in what follows, where a difference "
+        f"- **Near chance**: {listed(parts)}. Such a model hardly does its task on any split; tables and heat maps mark it with {MARK}. It counts in what follows, where a difference "
         "from it says more of its failure than of a teacher."
     ]
 

@@ -32,7 +32,7 @@ from evenhand.model_cards.escaping import markdown
 def change_lines(comparisons: Comparisons) -> list[str]:
     """Distillability and contribution of every cell: worst group and spurious gap open, the other metrics folded."""
     task = comparisons.task
-    lines = ["### Distillability and contribution", ""]
+    lines = ["## Distillability and contribution", ""]
     for metric in task.shown:
         body = table(
             [*PAIR, "seeds", "f_T", "f_S", "g", "distillability", *TESTED, "contribution", *TESTED],
@@ -90,7 +90,7 @@ def remedy_lines(comparisons: Comparisons) -> list[str]:
     task = comparisons.task
     if not task.settings.remedies:
         return []
-    lines = ["### Remedies", ""]
+    lines = ["## Remedies", ""]
     for name in task.settings.remedies:
         remedy = task.results.grid.remedies[name]
         pairs = [pair for pair in task.remedied if pair.remedy == name]
@@ -191,7 +191,7 @@ def debiasing_lines(comparisons: Comparisons) -> list[str]:
     lead = f"{wanted} Differences ({KINDS[DEBIASED]}) in points; bold: p (Holm) below 0.05."
     rows = [_debiasing_row(task, place, one) for place, one in found.items()]
     header = ["method", "model", "size", "seeds", *titles, "what the method does"]
-    lines = ["### Does debiasing work, against ERM?", "", lead, "", *table(header, rows, text_columns=3)]
+    lines = ["## Does debiasing work, against ERM?", "", lead, "", *table(header, rows, text_columns=3)]
     header = [*header[:4], "by ERM", "with the method", KINDS[DEBIASED], *TESTED]
     for title, name in zip(titles, metrics, strict=True):
         rows = [_debiasing_numbers(task, place, one, name) for place, one in found.items()]

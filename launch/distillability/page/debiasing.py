@@ -6,14 +6,17 @@ conflicting examples, the worst group decides alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from evenhand.evaluation.distillability import DISTILLABILITY, Metric, with_holm
+from evenhand.evaluation.distillability_findings import MARGIN
 from evenhand.launch.distillability.models import TEACHER
 from evenhand.launch.distillability.page.comparisons import DEBIASED, Comparison, Comparisons, Judged, pooled_effect
 from evenhand.launch.distillability.page.measured_grid import TaskPage
 from evenhand.launch.distillability.page.measured_task import MeasuredTask, Pair, Trained
+from evenhand.launch.distillability.page.own_numbers import PERCENT_DIFFERENCE, own_mean
 
 GAP, CONFLICTING, WORST_GROUP = "gap", "conflicting", "worst group"
 ALIGNED, ORDINARY = "aligned", "ordinary"
@@ -50,11 +53,13 @@ class Debiasing:
         judged: `GAP` and `CONFLICTING`, or `WORST_GROUP`; then, beside what decides, `ALIGNED` and `ORDINARY`, where there are such examples.
         models: the models with the method and those by ERM that they are compared with.
         paired: whether some seed has both in some size.
+        left: the spurious gap that the models with the method have, with its sign, by seed, the mean over them; empty without a gap.
     """
 
     judged: dict[str, Judged]
     models: Sequence[tuple[Trained | Pair, Trained | Pair]]
     paired: bool
+    left: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def decides(self) -> dict[str, Judged]:
@@ -86,6 +91,14 @@ class Debiasing:
         return _OF_TWO[told]
 
     @property
+    def corrects_too_far(self) -> bool:
+        """Whether the models are better on conflicting than on aligned examples: the interval of the gap that is left lies below 0, its mean is
+        −`MARGIN` or less."""
+        found = own_mean(self.left, PERCENT_DIFFERENCE)
+        ends = found["confidence_interval"]
+        return ends is not None and ends[1] < 0 and found["value"] <= -MARGIN
+
+    @property
     def taken_back(self) -> bool:
         """Whether Holm's correction takes back a number that the verdict rests on."""
         told = [one for one in self.decides.values() if one.verdict in (BETTER, WORSE)]
@@ -115,7 +128,8 @@ def debiasing_of(comparisons: Comparisons, place: Trained | Pair) -> Debiasing:
     metrics = debiasing_metrics(comparisons.task)
     judged = {name: comparisons.get(DEBIASED, place, metric) for name, metric in metrics.items()}
     paired = any(one.effect.n for one in judged.values())
-    return Debiasing(judged, [(place, comparisons.task.by_erm(place))], paired)
+    left = _gap_left(comparisons.task, [place])
+    return Debiasing(judged, [(place, comparisons.task.by_erm(place))], paired, left)
 
 
 def pooled_debiasing(page: TaskPage) -> dict[str, Debiasing]:
@@ -143,6 +157,16 @@ def pooled_debiasing(page: TaskPage) -> dict[str, Debiasing]:
             {name: Judged(corrected[method, name], raw[method, name].detectable) for name in metrics},
             [(place, task.by_erm(place)) for place in own],
             any(cell.differences(metric, DISTILLABILITY) for cell in cells[method] for metric in metrics.values()),
+            _gap_left(task, own),
         )
         for method, own in places.items()
     }
+
+
+def _gap_left(task: MeasuredTask, places: Sequence[Trained | Pair]) -> dict[int, float]:
+    """By seed, of those that all of the models were measured with."""
+    if task.gap is None:
+        return {}
+    gaps = [task.table(place).get(task.gap.key, {}) for place in places]
+    of_all = set.intersection(*({seed for seed, value in one.items() if value is not None} for one in gaps))
+    return {seed: math.fsum(one[seed] for one in gaps) / len(gaps) for seed in sorted(of_all)}

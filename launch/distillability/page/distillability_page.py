@@ -1,4 +1,7 @@
-"""The page of a study of distillability at one scale: Markdown, the same as HTML, the pictures, and results.json, all from the reports."""
+"""The pages of a study of distillability at one scale: what it found, and one page a task, as Markdown and as HTML; the pictures, and results.json.
+
+All from the reports. Tasks have pages of their own because a single one grows longer than the sites that show Markdown will show.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,25 @@ from evenhand.launch.distillability.page.change_tables import change_lines, debi
 from evenhand.launch.distillability.page.group_tables import group_lines
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
 from evenhand.launch.distillability.page.model_tables import distilled_lines, drop_lines, trained_lines
-from evenhand.launch.distillability.page.opening import opening_lines, reading_lines, task_opening
+from evenhand.launch.distillability.page.opening import opening_lines, page_name, reading_lines, task_opening
 from evenhand.launch.distillability.page.pictures import inside_pictures, models_pictures, transfer_pictures
 from evenhand.launch.distillability.page.results_json import SCHEMA, results_json
 from evenhand.launch.distillability.page.summary import sentences_of, summary_lines
 from evenhand.launch.distillability.page.why_section import why_lines
 from evenhand.launch.distillability.results import GridResults
-from evenhand.launch.page_folder import FIGURES, earlier_pictures, new_page, pictures_of, write_files
+from evenhand.launch.page_folder import FIGURES, earlier_files, new_page, write_files
 from evenhand.model_cards.page.html_page import CARD
 
 
 def write_page(results: GridResults, folder: str | Path, figures: bool = True) -> Path:
-    """Write the page of one scale.
+    """Write the page of one scale, and one of each of its tasks.
 
-    Everything is made beside ``folder`` first and moved in file by file, the README last; other files there stay. Pictures of an earlier
-    page that are not of this one are removed.
+    Everything is made beside ``folder`` first and moved in file by file, the README last; other files there stay. Pictures and tasks of an
+    earlier page that are not of this one are removed.
 
     Args:
         results: what the study has found so far; models that failed or were not run yet are shown as such.
-        folder: where README.md, README.html, results.json and figures/ go.
+        folder: where README.md, task_NAME.md, the same as HTML, results.json and figures/ go.
         figures: whether to draw.
 
     Returns:
@@ -37,15 +40,15 @@ def write_page(results: GridResults, folder: str | Path, figures: bool = True) -
             page of such a study.
     """
     folder = Path(folder)
-    earlier = earlier_pictures(folder, SCHEMA)
+    earlier = earlier_files(folder, SCHEMA)
     measured = MeasuredGrid(results)
     with new_page(folder, earlier) as made:
         summary = summary_lines(measured)
-        lines = [*opening_lines(measured), *summary, *reading_lines(measured)]
+        last = "All of this, seed by seed, stands in results.json beside this page."
+        pages = {CARD: [*opening_lines(measured), *summary, *reading_lines(measured), last]}
         for page in measured.tasks.values():
-            lines += _task_lines(page, made / FIGURES if figures else None)
-        lines += ["All of this, seed by seed, stands in results.json beside this page.", ""]
-        write_files(made, lines, results_json(measured, sentences_of(summary), pictures_of(made)))
+            pages[page_name(page.task)] = _task_lines(page, made / FIGURES if figures else None)
+        write_files(made, pages, results_json(measured, sentences_of(summary)))
     return folder / CARD
 
 

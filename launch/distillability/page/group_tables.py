@@ -23,7 +23,7 @@ from evenhand.model_cards.escaping import markdown
 def group_lines(comparisons: Comparisons) -> list[str]:
     """By split: how the accuracy of every group changes, the mean over pairs of sizes; and, folded, what it is."""
     task = comparisons.task
-    lines = ["### Group by group", ""]
+    lines = ["## Group by group", ""]
     if not task.group_metrics:
         return []
     several = len({(pair.teacher, pair.student) for pair in task.pairs}) > 1

@@ -23,7 +23,7 @@ ROLES = {TEACHER: "f_T", ALONE: "f_S"}
 FEWEST_OF_A_GROUP = 30
 """Examples. A worst group is a minimum: over groups of a few examples each it says more of chance than of the model."""
 NEAR_CHANCE = 0.25
-"""A model is near chance whose accuracy has gone less than this share of the way from chance to 100 %."""
+"""A model is near chance whose accuracy has gone less than this share of the way from chance to 100 %, on every split."""
 MARK = "†"
 """Of such a model."""
 SIDES = {True: "aligned", False: "conflicting"}
@@ -317,26 +317,33 @@ class MeasuredTask:
         return f"{label}, {VARIANTS[pair.variant]}" if self.is_debiased(pair.method) else label
 
     @cached_property
-    def chance(self) -> float | None:
-        """Accuracy in percent of giving the most frequent label of the test split always; ``None`` where no split is like the training data."""
-        split = self.splits.get(INSIDE)
-        if split is None:
-            return None
-        counts = np.bincount(unpack(split["predictions"]["labels"], len(split["labels"])))
-        return 100 * float(counts.max() / counts.sum())
+    def chance(self) -> dict[str, float]:
+        """Split -> accuracy in percent of giving its most frequent label always; empty where no split is like the training data."""
+        found = {}
+        for name, split in self.splits.items() if INSIDE in self.splits else ():
+            counts = np.bincount(unpack(split["predictions"]["labels"], len(split["labels"])))
+            found[name] = 100 * float(counts.max() / counts.sum())
+        return found
 
-    @property
-    def least_accuracy(self) -> float | None:
-        """Percent, on the test split: a model below it is near chance."""
-        return None if self.chance is None else self.chance + NEAR_CHANCE * (100 - self.chance)
+    @cached_property
+    def least_accuracy(self) -> dict[str, float]:
+        """Split -> percent: a model below it on every split is near chance."""
+        return {name: chance + NEAR_CHANCE * (100 - chance) for name, chance in self.chance.items()}
 
     def near_chance(self, place: Trained | Pair) -> dict[int, float]:
-        """In-distribution accuracy by seed of the models that hardly do their task: a difference from one of them says more of its failure than of
-        what it is compared with."""
-        if self.least_accuracy is None or self.ordinary is None:
+        """In-distribution accuracy by seed of the models that hardly do their task, on whichever split: a difference from one of them says more of
+        its failure than of what it is compared with. One that is right on neutral or on conflicting examples has learned the task, though a
+        debiasing that corrects too far may leave it little of the test split, where the shortcut helps."""
+        if self.ordinary is None:
             return {}
-        found = self.ordinary.values(self.table(place).get(self.ordinary.key, {}))
-        return {seed: value for seed, value in found.items() if value < self.least_accuracy}
+        found = self.table(place)
+        near = [
+            {seed for seed, value in metric.values(found.get(metric.key, {})).items() if value < least}
+            for name, least in self.least_accuracy.items()
+            for metric in [self.metrics[f"{name}_accuracy"]]
+        ]
+        ordinary = self.ordinary.values(found.get(self.ordinary.key, {}))
+        return {seed: value for seed, value in ordinary.items() if all(seed in of_split for of_split in near)}
 
     def seeds_text(self, place: Trained | Pair) -> str:
         """How many, and what is missing or near chance: ``5``, ``3 of 5 (1 failed, 1 not run yet)``, ``5 (1 near chance †)``."""

@@ -19,7 +19,7 @@ from evenhand.model_cards.escaping import markdown
 def trained_lines(task: MeasuredTask) -> list[str]:
     """f_T and f_S by method and size: mean over seeds with its interval."""
     titles = [str(markdown(task.titles[metric.key])) for metric in task.shown]
-    lines = ["### Trained without distillation", ""]
+    lines = ["## Trained without distillation", ""]
     for role, what in ((TEACHER, "Teachers, f_T"), ("alone", "Students alone, f_S")):
         rows = [_trained_row(task, place) for place in task.trained if place.role == role]
         if rows:
@@ -41,14 +41,14 @@ def distilled_lines(task: MeasuredTask) -> list[str]:
         found = task.table(pair)
         numbers = [over_seeds(found.get(metric.key, {}), metric) for metric in task.shown]
         rows.append([*pair_cells(task, pair), task.seeds_text(pair), *numbers])
-    return ["### Distilled students, g", "", *table([*PAIR, "seeds", *titles], rows, text_columns=3)]
+    return ["## Distilled students, g", "", *table([*PAIR, "seeds", *titles], rows, text_columns=3)]
 
 
 def drop_lines(task: MeasuredTask) -> list[str]:
     """In distribution against out of distribution: accuracy of f_T, f_S and g on either, and the loss between them."""
     if not task.drops:
         return []
-    lines = ["### In distribution against out of distribution", ""]
+    lines = ["## In distribution against out of distribution", ""]
     inside = task.metrics["test_accuracy"]
     for drop in task.drops:
         outside = task.metrics[f"{drop.key.removeprefix('test_minus_')}_accuracy"]

@@ -26,6 +26,7 @@ from evenhand.launch.page_environments import environment_lines
 from evenhand.launch.page_text import listed, plural, table
 from evenhand.launch.results_tables import number
 from evenhand.model_cards.escaping import code, markdown
+from evenhand.model_cards.page.html_page import CARD
 
 
 def opening_lines(measured: MeasuredGrid) -> list[str]:
@@ -63,7 +64,7 @@ def _overview(measured: MeasuredGrid) -> list[str]:
         labels = [str(markdown(measured.results.grid.methods[name].label)) for name in settings.methods]
         sizes = f"{', '.join(map(str, map(markdown, settings.teachers)))} → {', '.join(map(str, map(markdown, settings.students)))}"
         state = f"{len(task.reports)} of {len(task.models)}"
-        rows.append([str(markdown(settings.label)), listed(labels), sizes, str(task.n_seeds), state])
+        rows.append([task_link(task), listed(labels), sizes, str(task.n_seeds), state])
     return table(["task", "methods", "teachers → students", "seeds", "models measured"], rows, text_columns=3)
 
 
@@ -80,9 +81,11 @@ def reading_lines(measured: MeasuredGrid) -> list[str]:
         "differences, and the models' numbers beside them, are of distances from 0, so a difference below 0 is better. ID is the test split, OOD a shifted one.",
         "- A model's own number beside a difference is the mean over the seeds of that difference; in tables of own numbers it is the mean over all seeds that were "
         "measured. Intervals of own numbers are cut at what the number can be.",
-        f"- {MARK} marks models *near chance*: chance is what always giving the most frequent label of the test split would get right, and a model is near it whose "
-        f"accuracy there has gone less than {100 * NEAR_CHANCE:.0f} % of the way from chance to 100 %. A difference from such a model says more of its "
+        f"- {MARK} marks models *near chance*: chance is what always giving a split's most frequent label would get right, and a model is near it whose "
+        f"accuracy has gone less than {100 * NEAR_CHANCE:.0f} % of the way from chance to 100 %, on every split. A difference from such a model says more of its "
         "failure than of the other model.",
+        "- A method *corrects too far* where its models are better on conflicting than on aligned examples: the interval of the gap that it leaves lies below 0 and its "
+        f"mean is −{number(MARGIN, False, 0)} or less. A student that follows such a teacher less may then look more robust than it.",
         f"- Models are paired by seed: {_pairing(measured)} Seeds are the unit; intervals are Student's t at 95 % over seeds, and "
         f"say what would hold for other trainings on these data and these test examples. {RULE} One seed is too few to tell.",
         "- p (Holm) in the tables is corrected over all comparisons of a task's page in one metric, each metric apart; a verdict that the correction takes back "
@@ -158,10 +161,28 @@ def _distilled_with(models: Iterable[GridModel]) -> str:
     return listed([f"alpha = {alpha:g}, T = {temperature:g}" for alpha, temperature in found])
 
 
+def page_name(task: MeasuredTask) -> str:
+    """File name of a task's own page."""
+    return f"task_{task.name}.md"
+
+
+def task_link(task: MeasuredTask) -> str:
+    """The task's label, with its page behind it."""
+    return f"[{markdown(task.settings.label)}]({page_name(task)})"
+
+
 def task_opening(task: MeasuredTask) -> list[str]:
-    """Title, question, data, models, what failed and what is missing."""
+    """Title, where it belongs, question, data, models, what failed and what is missing."""
     settings = task.settings
-    lines = [f"## {markdown(settings.label)}", "", str(markdown(settings.question)), ""]
+    whole = f"[{markdown(task.results.grid.title)}]({CARD})"
+    lines = [
+        f"# {markdown(settings.label)}",
+        "",
+        f"One task of the study {whole}, where it says what the numbers say and how the tables are to be read.",
+        "",
+        str(markdown(settings.question)),
+        "",
+    ]
     facts = [*_data_lines(task), *_size_lines(task), *_state_lines(task), *_near_chance_lines(task)]
     return [*lines, *facts, ""] if facts else lines
 
@@ -243,10 +264,11 @@ def _near_chance_lines(task: MeasuredTask) -> list[str]:
             parts.append(f"{_model_named(task, place)} ({', '.join(found)})")
     if not parts:
         return []
-    rule = (
-        f"chance is {points(task.chance)} % of {INSIDE}, and a model is near it below {points(task.least_accuracy)} %"
-    )
-    return [f"- **Near chance** {MARK} ({rule}): {'; '.join(parts)}."]
+    splits = [
+        f"below {points(least)} % of {markdown(name)}, where chance is {points(task.chance[name])} %"
+        for name, least in task.least_accuracy.items()
+    ]
+    return [f"- **Near chance** {MARK} ({'; '.join(splits)}), with the accuracy on {INSIDE}: {'; '.join(parts)}."]
 
 
 def _model_named(task: MeasuredTask, place: Trained | Pair) -> str:

@@ -15,12 +15,12 @@ CORRELATION_DIFFERENCE: Bounds = (-2.0, 2.0)
 CKA_DISTANCE: Bounds = (0.0, 2.0)
 """1 − CKA."""
 _PERCENT: Bounds = (0.0, 100.0)
-_PERCENT_DIFFERENCE: Bounds = (-100.0, 100.0)
+PERCENT_DIFFERENCE: Bounds = (-100.0, 100.0)
 
 
 def bounds_of(metric: Metric) -> Bounds:
     """Of a group metric in percent: what is better nearer 0 is a difference of two accuracies, all else a share."""
-    return _PERCENT_DIFFERENCE if metric.better == "nearer" else _PERCENT
+    return PERCENT_DIFFERENCE if metric.better == "nearer" else _PERCENT
 
 
 def own_mean(by_seed: BySeed, bounds: Bounds) -> dict[str, object]:

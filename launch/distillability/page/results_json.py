@@ -13,18 +13,17 @@ from evenhand.launch.distillability.page.debiasing import Debiasing, pooled_debi
 from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
 from evenhand.launch.distillability.page.measured_task import MeasuredTask, Pair, Trained
 from evenhand.launch.distillability.page.over_tasks import OverTasks
-from evenhand.launch.distillability.page.own_numbers import bounds_of, own_mean
+from evenhand.launch.distillability.page.own_numbers import PERCENT_DIFFERENCE, bounds_of, own_mean
 
 SCHEMA, SCHEMA_VERSION = "evenhand-distillability-results", 1
 
 
-def results_json(measured: MeasuredGrid, summary: list[str], pictures: list[str]) -> dict[str, Any]:
+def results_json(measured: MeasuredGrid, summary: list[str]) -> dict[str, Any]:
     """Plain values.
 
     Args:
         measured: the study's numbers.
         summary: the sentences of the page's summary.
-        pictures: file names of the page's pictures.
 
     Returns:
         ``schema`` and ``schema_version``, the study's facts, ``findings`` over tasks, and by task ``models`` (reports by hash, numbers over seeds),
@@ -50,7 +49,6 @@ def results_json(measured: MeasuredGrid, summary: list[str], pictures: list[str]
         "findings": {key: _over_tasks(found) for key, found in measured.findings.items()},
         "tasks": {name: _task(page) for name, page in measured.tasks.items()},
         "summary": summary,
-        "pictures": pictures,
     }  # fmt: skip
 
 
@@ -140,7 +138,15 @@ def _groups(page: TaskPage, kind: str) -> Iterable[dict[str, Any]]:
 def _debiasing(method: str, found: Debiasing) -> dict[str, Any]:
     """Of all sizes together; gains."""
     numbers = {name: _judged(one) for name, one in found.judged.items()}
-    return {"method": method, "what": found.case, "not_after_holm": found.taken_back, "gains": numbers}
+    left = own_mean(found.left, PERCENT_DIFFERENCE)
+    return {
+        "method": method,
+        "what": found.case,
+        "not_after_holm": found.taken_back,
+        "gains": numbers,
+        "gap_left": {key: left[key] for key in ("value", "confidence_interval", "values")},
+        "corrects_too_far": found.corrects_too_far,
+    }
 
 
 def _near_chance(task: MeasuredTask) -> dict[str, Any]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from evenhand.evaluation.distillability_findings import Finding
 from evenhand.evaluation.distillability_rule import CANNOT_TELL, CONTRADICTS, NO_DIFFERENCE, SUPPORTS
 from evenhand.launch.distillability.page.caveats import (
-    NOT_AFTER_HOLM,
     debiasing_items,
     near_chance_items,
     remedy_items,
 )
+from evenhand.launch.distillability.page.debiasing import pooled_debiasing
 from evenhand.launch.distillability.page.findings import DEEPER, MATTERS, TaskFinding, detectable
+from evenhand.launch.distillability.page.glance import NOT_AFTER_HOLM, glance_lines
 from evenhand.launch.distillability.page.inside import ALIGNED, CKA, CONTROLS, MEASURES, SPECIFIC
-from evenhand.launch.distillability.page.measured_grid import MeasuredGrid
+from evenhand.launch.distillability.page.measured_grid import MeasuredGrid, TaskPage
 from evenhand.launch.distillability.page.over_tasks import OverTasks
-from evenhand.launch.distillability.page.points import points
-from evenhand.launch.page_text import plural
+from evenhand.launch.distillability.page.points import method_label, points
+from evenhand.launch.page_text import listed, plural
 from evenhand.model_cards.escaping import markdown
 
 TITLE = "What the numbers say"
@@ -39,14 +40,14 @@ _VERBS = {
 
 
 def summary_lines(measured: MeasuredGrid) -> list[str]:
-    """The section ``What the numbers say``: what debiasing does against ERM, then each of the paper's findings, task by task."""
+    """The section ``What the numbers say``: the findings at a glance, what debiasing does against ERM, then each of the findings, task by task."""
     lines = [*_unfinished(measured), *near_chance_items(measured), *debiasing_items(measured)]
     remedies = [key for key in measured.findings if key.startswith("remedy_")]
     for key in measured.findings:
         if key in remedies[:1]:
             lines += remedy_items(measured)
         lines += _finding(measured, key)
-    return [f"## {TITLE}", "", *lines, ""]
+    return [f"## {TITLE}", "", *glance_lines(measured), *lines, ""]
 
 
 def sentences_of(lines: list[str]) -> list[str]:
@@ -72,8 +73,22 @@ def _finding(measured: MeasuredGrid, key: str) -> list[str]:
     for name, page in measured.tasks.items():
         for finding in page.findings:
             if finding.key == key:
-                lines.append(f"  - {labels[name]} {_said(finding)}{_taken_back(over, name)}: {_numbers(finding)}.")
+                said = f"{_said(finding)}{_taken_back(over, name)}"
+                lines.append(f"  - {labels[name]} {said}: {_numbers(finding)}{_too_far(page, finding)}.")
     return lines
+
+
+def _too_far(page: TaskPage, finding: TaskFinding) -> str:
+    """Of students against their debiased teachers: which teachers are beyond the gap of 0, towards which a student may come back."""
+    if not finding.key.startswith("undermined"):
+        return ""
+    found = pooled_debiasing(page) if page.task.reports else {}
+    labels = [
+        method_label(page.task, method)
+        for method, one in found.items()
+        if one.corrects_too_far and page.task.is_debiased(method)
+    ]
+    return f"; teachers of {listed(labels)} correct too far" if labels else ""
 
 
 def _said(finding: TaskFinding) -> str:

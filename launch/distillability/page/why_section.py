@@ -35,7 +35,7 @@ def why_lines(task: MeasuredTask, insides: Sequence[Inside], drawn: Sequence[str
     methods = listed([str(markdown(task.results.grid.methods[name].label)) for name in task.settings.why_methods])
     copies = any(inside.pair.remedy != NO_REMEDY for inside in insides)
     by = " (those of a student that began with its teacher's weights to the ones that it was made of)" if copies else ""
-    lines = ["### Why: inside teacher and student", ""]
+    lines = ["## Why: inside teacher and student", ""]
     lines += [
         f"Distilled students of {methods}, beside their teachers, on {_examples(insides)}. Layers are mapped by relative depth{by}; "
         "early, middle and late are thirds of the mapped layers, and fewer than three have no early third. Means over seeds with their intervals; a diagnosis, so nothing here is better or worse.",

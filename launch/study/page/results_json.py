@@ -33,13 +33,12 @@ _TEST_CHANGE = (
 )  # fmt: skip
 
 
-def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str]) -> dict[str, Any]:
+def results_json(measured: MeasuredStudy, summary: list[str]) -> dict[str, Any]:
     """Plain values.
 
     Args:
         measured: the study's numbers.
         summary: the sentences of the page's summary.
-        pictures: file names of the page's pictures.
 
     Returns:
         ``schema`` and ``schema_version``, the study's facts, ``arms`` (reports by hash, means, losses), ``comparisons`` (each with
@@ -77,7 +76,6 @@ def results_json(measured: MeasuredStudy, summary: list[str], pictures: list[str
         },
         "planted": _planted(measured),
         "summary": summary,
-        "pictures": pictures,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evenhand.launch.page_folder import FIGURES, earlier_pictures, new_page, pictures_of, write_files
+from evenhand.launch.page_folder import FIGURES, earlier_files, new_page, write_files
 from evenhand.launch.study.page.arms_tables import printed_mismatches, section_tables
 from evenhand.launch.study.page.diagnostics_section import other_settings_lines, spread_lines
 from evenhand.launch.study.page.drawn_words import drawn_words_lines
@@ -53,13 +53,13 @@ def write_page(results: StudyResults, folder: str | Path, figures: bool = True) 
             no study's page.
     """
     folder = Path(folder)
-    earlier = earlier_pictures(folder, SCHEMA)
+    earlier = earlier_files(folder, SCHEMA)
     measured = MeasuredStudy(results)
     with new_page(folder, earlier) as made:
         summary = summary_lines(measured)
         lines = _lines(measured, summary, made / FIGURES if figures else None)
         sentences = [line[2:] for line in summary if line.startswith("- ")]
-        write_files(made, lines, results_json(measured, sentences, pictures_of(made)))
+        write_files(made, {CARD: lines}, results_json(measured, sentences))
     return folder / CARD
 
 
