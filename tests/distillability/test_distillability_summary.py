@@ -312,6 +312,14 @@ def test_the_sentences_of_results_json_are_those_of_the_page(lines, text, data):
     assert data["summary"] == sentences_of(lines)
     assert all(sentence in text for sentence in data["summary"])
     assert data["findings"]["nothing_gained_plain"]["tasks"]["digits"] == CONTRADICTS
+    # the file's keys are sorted, so it says itself which number decided
+    of_tasks = {name: task["findings"][0] for name, task in data["tasks"].items()}
+    assert {one["decided_by"] for one in of_tasks.values()} == {
+        "worst-group accuracy, test",
+        "worst-group accuracy, flipped",
+    }
+    for one in of_tasks.values():
+        assert one["judged_on"][one["decided_by"]]["verdict"] == one["verdict"]
 
 
 def test_a_finding_without_any_cell_says_so(grid):

@@ -79,6 +79,7 @@ class TaskFinding:
             "finding": self.key,
             "claim": self.claim,
             "verdict": self.word,
+            "decided_by": next(iter(self.judged), None),
             "judged_on": judged,
             "cells": self.used,
             "cells_planned": self.wanted,
