@@ -274,7 +274,7 @@ def test_failed_and_missing_models_are_named_and_the_page_is_made_of_the_others(
     line = row(part(text, "Distilled students, g"), "product of experts | large → small | student debiased too")
     assert "| 3 of 4 (1 not run yet) |" in line
     # 8 plain cells are planned, two of them lost
-    assert re.search(r"detectable [\d.]+; over 6 of 8 cells\.", text)
+    assert re.search(r"detectable [\d.]+; the first of these by method, uncorrected: [^;]+; over 6 of 8 cells\.", text)
 
 
 def test_one_seed_gives_a_page_without_intervals(grid, tmp_path):
@@ -284,7 +284,7 @@ def test_one_seed_gives_a_page_without_intervals(grid, tmp_path):
     section = part(text, "Trained without distillation")
     own = worst_group_of(models(grid, role=TEACHER, method="erm", size="small")[0])
     assert f" {shown(own, signed=False)} |" in row(section, "none (ERM) | small")
-    assert "**cannot be told**" in text and "**supported**" not in text and "**contradicted**" not in text
+    assert ": cannot be told in both tasks." in text and "**supported**" not in text and "**contradicted**" not in text
 
 
 def test_a_task_that_has_not_begun_is_shown_as_such(grid, tmp_path):

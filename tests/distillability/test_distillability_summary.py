@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from made_up_grid import NOISE, made_up_results, worst_group_of
+from page_reading import with_interval
 from scipy import stats
 
 from evenhand.evaluation.distillability_findings import Finding
@@ -39,15 +40,16 @@ def item(lines, claim):
 def test_a_finding_is_judged_on_the_mean_gain_over_cells_by_seed(measured, lines):
     models = measured.tasks["digits"].task.models.values()
     table = {(m.role, m.method, m.teacher_size, m.size, m.student_method, m.remedy, m.seed): m for m in models}
-    gains = []
+    gains, of_method = [], {"poe": [], "dro": []}
     for seed in range(4):
         of_seed = []
-        for method in ("poe", "dro"):
+        for method in of_method:
             for teacher in ("small", "large"):
                 f_t = table[TEACHER, method, None, teacher, "plain", NO_REMEDY, seed]
                 for student in ("small", "large"):
                     g = table[DISTILLED, method, teacher, student, "plain", NO_REMEDY, seed]
                     of_seed.append(worst_group_of(g) - worst_group_of(f_t))
+            of_method[method].append(np.mean(of_seed[-4:]))
         gains.append(np.mean(of_seed))
     finding = found(measured, "undermined_plain")
     judged = finding.judged["worst-group accuracy, test"]
@@ -61,7 +63,13 @@ def test_a_finding_is_judged_on_the_mean_gain_over_cells_by_seed(measured, lines
     shown = f"mean gain {np.mean(gains):+.2f} [{low}, {high}] points, 4 seeds, detectable ".replace("-", "−")
     assert of_digits.startswith(f"  - coloured digits supports it: worst-group accuracy, test: {shown}")
     assert "; spurious gap, test: supports, mean gain " in of_digits and of_digits.endswith("; over 8 cells.")
+    told_apart = ", ".join(
+        f"{label} {with_interval(of_method[method], digits=2)}"
+        for method, label in (("poe", "product of experts"), ("dro", "Group&#124;DRO"))
+    )
+    assert f"; the first of these by method, uncorrected: {told_apart}; over 8 cells." in of_digits
     assert of_pairs.startswith("  - sentence pairs cannot tell: worst-group accuracy, flipped: mean gain ")
+    assert "by method" not in of_pairs, "it has one"
 
 
 def test_the_findings_are_those_that_were_built_in(measured):
@@ -163,7 +171,7 @@ def test_every_verdict_has_its_words(measured):
     first, second, _ = summary(told(NO_DIFFERENCE, 0.001), told(NO_DIFFERENCE, 0.001))
     assert first == "- The claim: **no difference of 1 point or more** in both tasks."
     assert second.startswith("  - coloured digits finds no difference of 1 point or more: worst group: mean gain +0.00")
-    assert summary(told(CANNOT_TELL, 0), told(CANNOT_TELL, 0))[0] == "- The claim: **cannot be told** in both tasks."
+    assert summary(told(CANNOT_TELL, 0), told(CANNOT_TELL, 0))[0] == "- The claim: cannot be told in both tasks."
     # that nothing is gained is supported, and it is also known that nothing is lost
     _, second, _ = summary(told(SUPPORTS, 0.001, within=True), told(SUPPORTS, 0.001))
     assert second.startswith("  - coloured digits supports it (no difference of 1 point or more): worst group:")
@@ -184,7 +192,8 @@ def test_all_findings_stand_in_one_table_at_a_glance(measured):
         "| The claim | supports, not after Holm | cannot tell |",
         "| The claim | **no difference of 1 point or more** | – |",
         "",
-        "Bold: what Holm's correction over the tasks leaves. –: not asked. What each rests on stands below.",
+        "Bold: what is left after Holm's correction over the tasks that were asked; where one was asked there is nothing to correct. –: not asked. What each "
+        "verdict rests on stands below.",
     ]
 
 
@@ -264,6 +273,7 @@ def test_the_finding_on_depth_rests_on_the_pairs_that_have_an_early_third(measur
         f"; over {len(deep)} of {len(insides)} pairs (those of large → large; the others have fewer than three mapped layers"
         in _numbers(finding)
     )
+    assert _numbers(finding).endswith("so no early third; methods: none (ERM))"), "those of the file's `why_methods`"
     # a seed that one of the pairs lacks is left out, so that all seeds are means over the same pairs
     lacking = dataclasses.replace(
         deep[0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scipy import stats
 
@@ -39,6 +39,8 @@ _CLAIMS = {
     "larger_teacher_not_always_better": f"A larger teacher is not always better: with some method and student it brings no gain of {MATTERS}",
     DEEPER: "Teacher and student diverge in middle and late layers",
 }
+_OF_SINGLE_METHODS = ("undermined_plain", "undermined_same", "nothing_gained_same", "nothing_gained_plain")
+"""Findings whose number is told of each method too."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class TaskFinding:
         used, wanted: how many cells it was judged on, and how many the plan has for it.
         unit: of gains.
         note: which of the planned ones it rests on, where it is not all of them by design.
+        by_method: label -> the number that decides, of that method's cells alone; where the finding takes several together, which may hide that
+            they go opposite ways. Uncorrected.
     """
 
     key: str
@@ -61,6 +65,7 @@ class TaskFinding:
     wanted: int
     unit: str = PERCENTAGE_POINTS
     note: str = ""
+    by_method: Mapping[str, Finding] = field(default_factory=dict)
 
     @property
     def decides(self) -> Finding | None:
@@ -85,6 +90,7 @@ class TaskFinding:
             "cells_planned": self.wanted,
             "unit": self.unit,
             "note": self.note,
+            "by_method": {label: one.to_dict() for label, one in self.by_method.items()},
         }
 
 
@@ -132,7 +138,7 @@ def _findings(task: MeasuredTask, insides: Sequence[Inside]) -> Iterator[TaskFin
     )  # fmt: skip
     looked = sum(pair.method in task.settings.why_methods for pair in task.pairs) if task.settings.why else 0
     looked = max(looked, len(insides))
-    yield _depth_finding(insides, looked)
+    yield _depth_finding(task, insides, looked)
     for remedy in task.settings.remedies:
         yield from _remedy_findings(task, remedy)
 
@@ -151,7 +157,13 @@ def _on_metrics(
         cells = [cell for pair in pairs if (cell := task.cell(pair)).differences(metric, role)]
         used = max(used, len(cells))
         judged[task.titles[metric.key]] = judge(cells, metric)
-    return TaskFinding(key, _CLAIMS[key], judged, used, len(pairs))
+    by_method = {}
+    if key in _OF_SINGLE_METHODS and len({pair.method for pair in pairs}) > 1:
+        for method in dict.fromkeys(pair.method for pair in pairs):
+            cells = [task.cell(pair) for pair in pairs if pair.method == method]
+            cells = [cell for cell in cells if cell.differences(task.worst_group, role)]
+            by_method[task.results.grid.methods[method].label] = judge(cells, task.worst_group)
+    return TaskFinding(key, _CLAIMS[key], judged, used, len(pairs), by_method=by_method)
 
 
 def _groups_finding(task: MeasuredTask, pairs: Sequence[Pair]) -> TaskFinding:
@@ -170,18 +182,23 @@ def _groups_finding(task: MeasuredTask, pairs: Sequence[Pair]) -> TaskFinding:
     )
 
 
-def _depth_finding(insides: Sequence[Inside], looked: int) -> TaskFinding:
+def _depth_finding(task: MeasuredTask, insides: Sequence[Inside], looked: int) -> TaskFinding:
     judged = {}
     for measure, title in MEASURES.items():
         judged[title] = depth_finding(insides, measure)
         if judged[title].n:
             judged |= {f"{title}, {words}": depth_finding(insides, measure, on) for on, words in CONTROLS.items()}
     there = [inside.pair for inside, _ in deciding(insides, CKA)]
-    note = ""
+    notes = []
     if there and len(there) < len(insides):
         sizes = dict.fromkeys(f"{pair.teacher} → {pair.student}" for pair in there)
-        note = f"those of {listed(list(sizes))}; the others have fewer than three mapped layers, so no early third"
-    return TaskFinding(DEEPER, _CLAIMS[DEEPER], judged, len(there), looked, "of the measure", note)
+        notes.append(
+            f"those of {listed(list(sizes))}; the others have fewer than three mapped layers, so no early third"
+        )
+    if there:
+        labels = dict.fromkeys(task.results.grid.methods[pair.method].label for pair in there)
+        notes.append(f"methods: {listed(list(labels))}")
+    return TaskFinding(DEEPER, _CLAIMS[DEEPER], judged, len(there), looked, "of the measure", "; ".join(notes))
 
 
 def _remedy_findings(task: MeasuredTask, remedy: str) -> Iterator[TaskFinding]:

@@ -30,7 +30,7 @@ def glance_lines(measured: MeasuredGrid) -> list[str]:
     ]
     return [
         *table(["finding", *links], rows, text_columns=1 + len(links)),
-        f"Bold: what Holm's correction over the tasks leaves. {ABSENT}: not asked. What each rests on stands below.",
+        f"Bold: what is left after Holm's correction over the tasks that were asked; where one was asked there is nothing to correct. {ABSENT}: not asked. What each verdict rests on stands below.",
         "",
     ]
 

@@ -78,7 +78,7 @@ def reading_lines(measured: MeasuredGrid) -> list[str]:
         "that ERM trains alone; a student *debiased too* is trained with the teacher's method, and so is its f_S. A method of the distillation alone has the "
         "teachers and students of ERM.",
         "- The *worst group* is the lowest accuracy of any group, the *spurious gap* accuracy on bias-aligned less that on bias-conflicting examples; its "
-        "differences, and the models' numbers beside them, are of distances from 0, so a difference below 0 is better. ID is the test split, OOD a shifted one.",
+        "differences, and the models' numbers beside them, are of distances from 0, so a difference below 0 is better; the gap that a method is said to leave keeps its sign. ID is the test split, OOD a shifted one.",
         "- A model's own number beside a difference is the mean over the seeds of that difference; in tables of own numbers it is the mean over all seeds that were "
         "measured. Intervals of own numbers are cut at what the number can be.",
         f"- {MARK} marks models *near chance*: chance is what always giving a split's most frequent label would get right, and a model is near it whose "
@@ -119,7 +119,7 @@ def _rule_lines() -> list[str]:
     """The rule of `evenhand.evaluation.distillability_rule`, and what its verdicts are corrected over."""
     margin = number(MARGIN, False, 0)
     return [
-        f"- Findings are judged on the mean gain over cells (positive is better) and its interval; {margin} point is the smallest change that matters. That there is "
+        f"- Findings are judged on the mean gain over cells (positive is better; of a spurious gap, by how much it falls) and its interval; {margin} point is the smallest change that matters. That there is "
         f"a gain is *supported* where the whole interval lies above 0 and the mean is at least {margin}; *contradicted* where the mean is −{margin} or less and the "
         f"whole interval lies below {margin}; there is *no difference of {MATTERS}* where the whole interval lies within ± {margin}, on whichever side of 0; else it "
         f"cannot be told. A loss is judged likewise. That there is *no gain of {MATTERS}* is supported where the whole interval lies below {margin}, contradicted where "
@@ -130,8 +130,10 @@ def _rule_lines() -> list[str]:
         f"where in all pairs it lies above 0 and the mean is at least {margin}. *Middle and late layers*: on conflicting examples the interval of their mean less the early ones' lies above "
         "0; contradicted where it lies below. Beside it stands the same on aligned examples, as layers may differ more with depth whatever they are shown: it is "
         "specific to conflicting examples where the interval of the one number less the other lies above 0.",
-        "- The worst group decides; what other metrics say stands beside it, uncorrected. Each finding is corrected by Holm over the tasks that were asked, those "
-        "that cannot tell included, and over nothing else; *not after Holm* marks what that takes back. Findings on debiasing are judged on all methods that debias a "
+        "- The worst group decides (of *stable while groups move* the accuracy that is named, of *middle and late layers* 1 − CKA); what other metrics say stands "
+        "beside it, uncorrected. Each finding is corrected by Holm over the tasks that were asked, those that cannot tell included, and over nothing else; *not after "
+        "Holm* marks what that takes back. Corrected is the level at which the interval would just touch what the verdict excludes: 0 where a gain or a loss is told, "
+        "the smallest change that matters where one is denied. Findings on debiasing are judged on all methods that debias a "
         "teacher, whether or not they did.",
     ]
 

@@ -136,15 +136,14 @@ def _taken_back(over: OverTasks, task: str) -> str:
 
 
 def _together(over: OverTasks) -> str:
-    """How many tasks say what, after the correction; in bold what all of them say."""
+    """How many tasks say what, after the correction; in bold what all of them can tell."""
     tasks = len(over.words)
     left = {word: [name for name, said in over.words.items() if said == word and over.holds(name)] for word in _WORDS}
     lost = {word: sum(said == word for said in over.words.values()) - len(names) for word, names in left.items()}
     (word, names) = max(left.items(), key=lambda one: len(one[1]))
     if len(names) == tasks:
-        return f"**{_WORDS[word]}**" + (
-            "" if tasks == 1 else " in both tasks" if tasks == 2 else f" in all {tasks} tasks"
-        )
+        said = _WORDS[word] if word == CANNOT_TELL else f"**{_WORDS[word]}**"
+        return said + ("" if tasks == 1 else " in both tasks" if tasks == 2 else f" in all {tasks} tasks")
     counts = [(_WORDS[word], len(names)) for word, names in left.items()]
     counts += [(f"{_WORDS[word]}, but {NOT_AFTER_HOLM},", number) for word, number in lost.items()]
     (first, number), *rest = [(text, number) for text, number in counts if number]
@@ -156,6 +155,12 @@ def _together(over: OverTasks) -> str:
 def _numbers(finding: TaskFinding) -> str:
     """What the verdict rests on: the first number decides, others stand beside it."""
     parts = [_number(on, one, not place, finding.key) for place, (on, one) in enumerate(finding.judged.items())]
+    if finding.by_method:
+        of_each = [
+            f"{markdown(label)} {points(one.gain, one.confidence_interval, True, DIGITS)}"
+            for label, one in finding.by_method.items()
+        ]
+        parts.append(f"the first of these by method, uncorrected: {', '.join(of_each)}")
     cells = plural(finding.wanted, "pair" if finding.key == DEEPER else "cell")
     over = f"{finding.used} of {cells}" if finding.used < finding.wanted else cells
     note = f" ({markdown(finding.note)})" if finding.note else ""
