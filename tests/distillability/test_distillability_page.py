@@ -274,7 +274,7 @@ def test_failed_and_missing_models_are_named_and_the_page_is_made_of_the_others(
     line = row(part(text, "Distilled students, g"), "product of experts | large → small | student debiased too")
     assert "| 3 of 4 (1 not run yet) |" in line
     # 8 plain cells are planned, two of them lost
-    assert re.search(r"detectable [\d.]+; the first of these by method, uncorrected: [^;]+; over 6 of 8 cells\.", text)
+    assert re.search(r"detectable [\d.]+; the first of these by method, uncorrected: [^\n]+; over 6 of 8 cells\.", text)
 
 
 def test_one_seed_gives_a_page_without_intervals(grid, tmp_path):
